@@ -1,0 +1,1 @@
+//! suture: a `BuildKit` frontend that patches container images with their own package manager.
