@@ -1,1 +1,2 @@
 //! suture: a `BuildKit` frontend that patches container images with their own package manager.
+pub mod pb;

@@ -1,0 +1,16 @@
+//! Messages of the gateway protocol, generated from `proto/`.
+//!
+//! `cargo test --test generated` checks that `generated.rs` is what the definitions give, and
+//! writes it anew when it is not. Only `llb` and `gateway` use these types.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic,
+    clippy::disallowed_types,
+    unused_qualifications,
+    reason = "generated code follows its generator's style"
+)]
+
+include!("generated.rs");
