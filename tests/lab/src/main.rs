@@ -1,3 +1,83 @@
 //! `cargo lab`: the offline world of the tests, for people as much as for tests.
 
-fn main() {}
+use std::env;
+use std::io::{Write, stdout};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use suture_lab::engine::{self, Engine};
+use suture_lab::folder::LabFolder;
+use suture_lab::own_engine::{self, Release};
+
+/// What `cargo lab` says when it is asked for nothing, or for something it does not know.
+const USAGE: &str = "\
+usage: cargo lab VERB
+
+  engine [--engine VERSION]  print the environment of a usable engine, starting one if needed:
+                             eval \"$(cargo lab engine)\"
+  down                       stop every engine and server that the lab has started
+
+VERSION is 28.5 or 26.1; SUTURE_LAB_ENGINE names one too. SUTURE_LAB_DIR is where the lab keeps its
+state, by default suture-lab in the user's cache folder.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does what one verb says.
+fn run(arguments: &[&str]) -> Result<()> {
+    let folder = LabFolder::locate()?;
+    match arguments {
+        ["engine"] => print_environment(&usable_engine(&folder, None)?),
+        ["engine", "--engine", version] => {
+            print_environment(&usable_engine(&folder, Some(version))?)
+        }
+        ["down"] => {
+            let ran = engine::stop_all(&folder)?;
+            eprintln!("{}", if ran { "stopped" } else { "nothing was running" });
+            Ok(())
+        }
+        // What our own engine starts inside its namespaces; of no use to people.
+        ["inside", version] => own_engine::become_engine(&folder, Release::named(version)?),
+        [] | ["help" | "--help" | "-h"] => {
+            eprintln!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("unknown arguments: {}\n\n{USAGE}", arguments.join(" ")),
+    }
+}
+
+/// A usable engine: of the version on the command line, else of the one in the environment, else
+/// any.
+fn usable_engine(folder: &LabFolder, version: Option<&str>) -> Result<Engine> {
+    let chosen = env::var("SUTURE_LAB_ENGINE").ok().filter(|version| !version.is_empty());
+    Engine::usable(folder, version.or(chosen.as_deref()))
+}
+
+/// Prints the engine's environment for a shell to take over.
+fn print_environment(engine: &Engine) -> Result<()> {
+    let mut output = stdout().lock();
+    for (name, value) in engine.environment()? {
+        let value = value.into_string().ok().context("a path is not UTF-8")?;
+        writeln!(output, "export {name}={}", quoted(&value))?;
+    }
+    Ok(())
+}
+
+/// A word as a shell takes it literally.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/:._-+=,@%".contains(&byte);
+    if word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

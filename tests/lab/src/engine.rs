@@ -1,0 +1,225 @@
+//! The engine that the lab works with: one that is already there, else one of our own.
+
+use std::env;
+use std::ffi::OsString;
+use std::net::{IpAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::docker_api;
+use crate::folder::LabFolder;
+use crate::network;
+use crate::own_engine::{OwnEngine, RELEASES, Release};
+use crate::program;
+
+/// Where an engine listens unless told otherwise.
+const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+
+/// The oldest engine that the frontend is made for.
+const OLDEST_VERSION: u32 = 26;
+
+/// Where the docker program looks for its plugins, besides the user's own folder.
+const PLUGIN_FOLDERS: [&str; 4] = [
+    "/usr/local/lib/docker/cli-plugins",
+    "/usr/local/libexec/docker/cli-plugins",
+    "/usr/lib/docker/cli-plugins",
+    "/usr/libexec/docker/cli-plugins",
+];
+
+/// A usable engine.
+#[derive(Debug)]
+pub struct Engine {
+    folder: LabFolder,
+    kind: Kind,
+}
+
+/// Whose engine it is.
+#[derive(Debug)]
+enum Kind {
+    /// The machine's or the user's.
+    Existing { socket: PathBuf },
+    /// One that we started.
+    Own(OwnEngine),
+}
+
+impl Engine {
+    /// A usable engine, started if need be. `wanted` is the version the user asked for: then no
+    /// engine that happens to be there will do.
+    pub fn usable(folder: &LabFolder, wanted: Option<&str>) -> Result<Self> {
+        let release = if let Some(version) = wanted {
+            Release::named(version)?
+        } else {
+            if let Some(socket) = existing_socket(folder) {
+                return Ok(Self { folder: folder.clone(), kind: Kind::Existing { socket } });
+            }
+            let [default, ..] = RELEASES;
+            default
+        };
+        let own = OwnEngine::new(folder, release)?;
+        own.start()?;
+        Ok(Self { folder: folder.clone(), kind: Kind::Own(own) })
+    }
+
+    /// The engine's socket.
+    pub fn socket(&self) -> PathBuf {
+        match &self.kind {
+            Kind::Existing { socket } => socket.clone(),
+            Kind::Own(own) => own.socket(),
+        }
+    }
+
+    /// What the docker program needs to find in its environment to work with this engine.
+    pub fn environment(&self) -> Result<Vec<(&'static str, OsString)>> {
+        let mut variables = vec![
+            ("DOCKER_HOST", format!("unix://{}", self.socket().display()).into()),
+            // A builder the user chose for other work would not see this engine's images.
+            ("BUILDX_BUILDER", "default".into()),
+        ];
+        let settings = self.folder.join("docker-settings");
+        if !machine_has_buildx(&settings) {
+            let plugins = self.folder.folder("docker-settings/cli-plugins")?;
+            let plugin = self.programs()?.join("usr/libexec/docker/cli-plugins/docker-buildx");
+            network::link(&plugin, &plugins.join("docker-buildx"))?;
+            variables.push(("DOCKER_CONFIG", settings.into()));
+        }
+        if program::find("docker").is_none_or(|found| found.starts_with(self.folder.root())) {
+            let programs = self.programs()?.join("usr/bin");
+            variables.push(("PATH", program::path_with(&[&programs])?));
+        }
+        Ok(variables)
+    }
+
+    /// The docker program, set up for this engine.
+    pub fn docker(&self) -> Result<Command> {
+        let variables = self.environment()?;
+        let program = match program::find("docker") {
+            Some(program) => program,
+            None => self.programs()?.join("usr/bin/docker"),
+        };
+        let mut command = Command::new(program);
+        command.envs(variables);
+        Ok(command)
+    }
+
+    /// The folder with the docker program and buildx.
+    fn programs(&self) -> Result<PathBuf> {
+        match &self.kind {
+            Kind::Existing { .. } => {
+                let [default, ..] = RELEASES;
+                default.programs(&self.folder)
+            }
+            Kind::Own(own) => own.release().programs(&self.folder),
+        }
+    }
+}
+
+/// Stops every engine of ours. Says whether any ran.
+pub fn stop_all(folder: &LabFolder) -> Result<bool> {
+    let mut ran = false;
+    for release in RELEASES {
+        ran |= OwnEngine::new(folder, release)?.stop()?;
+    }
+    Ok(ran)
+}
+
+/// The socket of an engine that is there and usable: where `DOCKER_HOST` points, else the default.
+fn existing_socket(folder: &LabFolder) -> Option<PathBuf> {
+    let named = env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    let host = named.clone().unwrap_or_else(|| format!("unix://{DEFAULT_SOCKET}"));
+    let socket = Path::new(host.strip_prefix("unix://").unwrap_or_default());
+    if socket.starts_with(folder.root()) || (named.is_none() && !socket.exists()) {
+        return None;
+    }
+    match check_existing(&host) {
+        Ok(()) => Some(socket.to_path_buf()),
+        Err(reason) => {
+            eprintln!("not using the engine at {host}: {reason:#}");
+            None
+        }
+    }
+}
+
+/// Checks that an engine we did not start has what we need.
+fn check_existing(host: &str) -> Result<()> {
+    let socket = host.strip_prefix("unix://").context("it may be on another machine")?;
+    let information = docker_api::get(Path::new(socket), "/info")?;
+    check_information(&information)?;
+    let bridge = docker_api::get(Path::new(socket), "/networks/bridge")?;
+    let gateway = gateway(&bridge)?;
+    // A virtual machine's engine is behind a local socket too.
+    TcpListener::bind((gateway, 0)).context("its bridge is not on this machine")?;
+    Ok(())
+}
+
+/// Checks what an engine says of itself.
+fn check_information(information: &Value) -> Result<()> {
+    let version = information.get("ServerVersion").and_then(Value::as_str).unwrap_or_default();
+    let major: u32 = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+    ensure!(major >= OLDEST_VERSION, "its version is {version}, older than {OLDEST_VERSION}");
+    let system = information.get("OSType").and_then(Value::as_str);
+    ensure!(system == Some("linux"), "it does not run Linux containers");
+    let store = information.get("DriverStatus").and_then(Value::as_array).into_iter().flatten();
+    ensure!(
+        store
+            .into_iter()
+            .any(|row| row.get(1).and_then(Value::as_str) == Some("io.containerd.snapshotter.v1")),
+        "it does not use the containerd image store"
+    );
+    Ok(())
+}
+
+/// The address of the machine on an engine's default bridge.
+fn gateway(bridge: &Value) -> Result<IpAddr> {
+    bridge
+        .pointer("/IPAM/Config/0/Gateway")
+        .and_then(Value::as_str)
+        .and_then(|address| address.parse().ok())
+        .context("its default bridge has no gateway")
+}
+
+/// Whether the machine's docker program finds a buildx plugin by itself. Our own plugin, put into
+/// the environment by an earlier `cargo lab engine`, does not count.
+fn machine_has_buildx(own_settings: &Path) -> bool {
+    let settings = env::var_os("DOCKER_CONFIG")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".docker")))
+        .filter(|settings| settings != own_settings)
+        .map(|settings| settings.join("cli-plugins"));
+    settings
+        .into_iter()
+        .chain(PLUGIN_FOLDERS.iter().map(PathBuf::from))
+        .any(|folder| folder.join("docker-buildx").exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn information(version: &str, driver: &str) -> Value {
+        json!({
+            "ServerVersion": version,
+            "OSType": "linux",
+            "DriverStatus": [["driver-type", driver]],
+        })
+    }
+
+    #[test]
+    fn an_engine_needs_a_recent_version_and_the_containerd_store() {
+        let snapshotter = "io.containerd.snapshotter.v1";
+        assert!(check_information(&information("28.5.2+dfsg4", snapshotter)).is_ok());
+        assert!(check_information(&information("24.0.7", snapshotter)).is_err());
+        assert!(check_information(&information("28.5.2", "overlay2")).is_err());
+        assert!(check_information(&json!({})).is_err());
+    }
+
+    #[test]
+    fn the_gateway_is_read_from_the_bridge() {
+        let bridge = json!({ "IPAM": { "Config": [{ "Gateway": "172.17.0.1" }] } });
+        assert_eq!(gateway(&bridge).unwrap().to_string(), "172.17.0.1");
+        assert!(gateway(&json!({})).is_err());
+    }
+}

@@ -1,0 +1,11 @@
+//! The offline world of suture's tests: an engine, images, and signed repositories with fixes.
+
+pub mod debian_packages;
+pub mod digest;
+pub mod docker_api;
+pub mod engine;
+pub mod folder;
+pub mod network;
+pub mod own_engine;
+pub mod program;
+pub mod recorded_process;
