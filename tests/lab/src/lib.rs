@@ -5,6 +5,7 @@ pub mod digest;
 pub mod docker_api;
 pub mod engine;
 pub mod folder;
+pub mod frontend_image;
 pub mod network;
 pub mod own_engine;
 pub mod program;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use suture_lab::engine::{self, Engine};
 use suture_lab::folder::LabFolder;
+use suture_lab::frontend_image;
 use suture_lab::own_engine::{self, Release};
 
 /// What `cargo lab` says when it is asked for nothing, or for something it does not know.
@@ -15,6 +16,7 @@ usage: cargo lab VERB
 
   engine [--engine VERSION]  print the environment of a usable engine, starting one if needed:
                              eval \"$(cargo lab engine)\"
+  image [-t NAME]            build the frontend image into the engine, by default as suture:lab
   down                       stop every engine and server that the lab has started
 
 VERSION is 28.5 or 26.1; SUTURE_LAB_ENGINE names one too. SUTURE_LAB_DIR is where the lab keeps its
@@ -39,6 +41,12 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["engine"] => print_environment(&usable_engine(&folder, None)?),
         ["engine", "--engine", version] => {
             print_environment(&usable_engine(&folder, Some(version))?)
+        }
+        ["image"] => {
+            frontend_image::build(&usable_engine(&folder, None)?, frontend_image::DEFAULT_NAME)
+        }
+        ["image", "-t" | "--tag", name] => {
+            frontend_image::build(&usable_engine(&folder, None)?, name)
         }
         ["down"] => {
             let ran = engine::stop_all(&folder)?;
