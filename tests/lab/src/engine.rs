@@ -14,6 +14,7 @@ use crate::folder::LabFolder;
 use crate::network;
 use crate::own_engine::{OwnEngine, RELEASES, Release};
 use crate::program;
+use crate::repository_server::RepositoryServer;
 
 /// Where an engine listens unless told otherwise.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -71,6 +72,19 @@ impl Engine {
         }
     }
 
+    /// The server of the lab's repositories for this engine, running.
+    pub fn repository_server(&self) -> Result<RepositoryServer> {
+        let server = match &self.kind {
+            Kind::Existing { socket } => {
+                let gateway = gateway(&docker_api::get(socket, "/networks/bridge")?)?;
+                RepositoryServer::new(&self.folder, &existing_home(&self.folder)?, None, gateway)
+            }
+            Kind::Own(own) => own.repository_server()?,
+        };
+        server.start()?;
+        Ok(server)
+    }
+
     /// What the docker program needs to find in its environment to work with this engine.
     pub fn environment(&self) -> Result<Vec<(&'static str, OsString)>> {
         let mut variables = vec![
@@ -116,9 +130,14 @@ impl Engine {
     }
 }
 
+/// Where we keep what belongs to an engine that is not ours.
+fn existing_home(folder: &LabFolder) -> Result<PathBuf> {
+    folder.folder("engine/existing")
+}
+
 /// Stops every engine of ours. Says whether any ran.
 pub fn stop_all(folder: &LabFolder) -> Result<bool> {
-    let mut ran = false;
+    let mut ran = RepositoryServer::stop(&existing_home(folder)?)?;
     for release in RELEASES {
         ran |= OwnEngine::new(folder, release)?.stop()?;
     }

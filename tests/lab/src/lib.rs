@@ -10,3 +10,4 @@ pub mod network;
 pub mod own_engine;
 pub mod program;
 pub mod recorded_process;
+pub mod repository_server;

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::{Write, stdout};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -9,6 +10,7 @@ use suture_lab::engine::{self, Engine};
 use suture_lab::folder::LabFolder;
 use suture_lab::frontend_image;
 use suture_lab::own_engine::{self, Release};
+use suture_lab::repository_server;
 
 /// What `cargo lab` says when it is asked for nothing, or for something it does not know.
 const USAGE: &str = "\
@@ -55,6 +57,9 @@ fn run(arguments: &[&str]) -> Result<()> {
         }
         // What our own engine starts inside its namespaces; of no use to people.
         ["inside", version] => own_engine::become_engine(&folder, Release::named(version)?),
+        ["serve", address, root, log] => {
+            repository_server::serve(address, Path::new(root), Path::new(log))
+        }
         [] | ["help" | "--help" | "-h"] => {
             eprintln!("{USAGE}");
             Ok(())

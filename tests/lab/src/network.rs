@@ -2,6 +2,7 @@
 //! machine's interfaces, routes and firewall rules stay exactly as they are.
 
 use std::fs::{self, File};
+use std::net::IpAddr;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,6 +17,12 @@ use crate::recorded_process::RecordedProcess;
 /// The bridge's own address and network. It is from the range for benchmarks of network devices
 /// (RFC 2544), so it hides no real address from the engine.
 pub const BRIDGE: &str = "198.18.0.1/24";
+
+/// The engine's own address on its bridge: where its containers reach what listens beside it.
+pub fn bridge_address() -> Result<IpAddr> {
+    let (address, _) = BRIDGE.split_once('/').context("a network has no length")?;
+    address.parse().context("not an address")
+}
 
 /// Where slirp4netns answers questions for names, with the machine's own resolver behind it.
 pub const NAME_SERVER: &str = "10.0.2.3";

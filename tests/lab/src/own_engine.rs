@@ -21,6 +21,7 @@ use crate::folder::LabFolder;
 use crate::network;
 use crate::program;
 use crate::recorded_process::{RecordedProcess, children};
+use crate::repository_server::RepositoryServer;
 
 /// An engine we can run, and the Debian suite its packages come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,9 +125,17 @@ impl OwnEngine {
         RecordedProcess::at(self.home.join("slirp4netns.process"))
     }
 
+    /// The server of the lab's repositories, reachable from the engine and its containers alike.
+    pub fn repository_server(&self) -> Result<RepositoryServer> {
+        let daemon = self.daemon().running();
+        let address = network::bridge_address()?;
+        Ok(RepositoryServer::new(&self.folder, &self.home, daemon, address))
+    }
+
     /// Whether the engine is ready for work.
     pub fn serves(&self) -> bool {
         self.daemon().running().is_some()
+            && RepositoryServer::process(&self.home).running().is_some()
             && self.way_out().running().is_some()
             && docker_api::serves(&self.socket())
     }
@@ -160,19 +169,20 @@ impl OwnEngine {
             }
             sleep(Duration::from_millis(10));
         }
-        Ok(())
+        self.repository_server()?.start()
     }
 
     /// Stops the engine and everything that serves it. Says whether anything ran.
     pub fn stop(&self) -> Result<bool> {
         let daemon = self.daemon().stop(STOP_PATIENCE)?;
         let way_out = self.way_out().stop(Duration::from_secs(5))?;
+        let server = RepositoryServer::stop(&self.home)?;
         self.remove_control_groups()?;
         match fs::remove_file(self.socket()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).context("cannot remove the engine's socket")
             }
-            _ => Ok(daemon || way_out),
+            _ => Ok(daemon || way_out || server),
         }
     }
 
