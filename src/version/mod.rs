@@ -1,0 +1,118 @@
+//! Package versions and their order, one scheme per package family.
+
+pub mod deb;
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use crate::package::Excerpt;
+
+/// The rules by which a text is read as a version and compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scheme {
+    /// dpkg's: Debian, Ubuntu and what is made of them.
+    Deb,
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Deb => "deb",
+        })
+    }
+}
+
+/// A version of a known scheme.
+///
+/// Equal means «neither is newer», which is not the same text: in deb, `1.0` equals `1.00`. Versions of
+/// different schemes have no order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Version {
+    /// A version of a dpkg package.
+    Deb(deb::DebVersion),
+}
+
+impl Version {
+    /// Reads `text` as the scheme's own tool would.
+    pub fn parse(scheme: Scheme, text: &str) -> Result<Self, VersionError> {
+        match scheme {
+            Scheme::Deb => deb::DebVersion::parse(text).map(Self::Deb),
+        }
+    }
+
+    /// The scheme whose rules hold.
+    pub fn scheme(&self) -> Scheme {
+        match self {
+            Self::Deb(_) => Scheme::Deb,
+        }
+    }
+
+    /// The text exactly as it was given.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Deb(version) => version.as_str(),
+        }
+    }
+}
+
+impl PartialOrd for Version {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Deb(left), Self::Deb(right)) => Some(left.cmp(right)),
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+/// Why a text is not a version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VersionError {
+    /// Nothing is there.
+    #[error("empty version")]
+    Empty,
+    /// Longer than any version that exists.
+    #[error("version is longer than {limit} characters: {text}")]
+    TooLong {
+        /// The most that is accepted.
+        limit: usize,
+        /// Its beginning.
+        text: Excerpt,
+    },
+    /// What is before the colon is no number from 0 to 2147483647.
+    #[error("version has an invalid epoch: {text}")]
+    Epoch {
+        /// The text.
+        text: Excerpt,
+    },
+    /// Nothing between epoch and revision.
+    #[error("version has no upstream version: {text}")]
+    NoUpstream {
+        /// The text.
+        text: Excerpt,
+    },
+    /// A hyphen, and nothing after it.
+    #[error("version has an empty revision: {text}")]
+    EmptyRevision {
+        /// The text.
+        text: Excerpt,
+    },
+    /// The upstream version begins with something else than a digit.
+    #[error("version does not begin with a digit: {text}")]
+    Start {
+        /// The text.
+        text: Excerpt,
+    },
+    /// A character that its place in a version does not allow.
+    #[error("version has an invalid character {character:?}: {text}")]
+    Character {
+        /// The first such character.
+        character: char,
+        /// The text.
+        text: Excerpt,
+    },
+}
