@@ -1,0 +1,385 @@
+//! Distributions: what an image says it is, and what we know about that.
+//!
+//! An image says it in os-release(5). Only `ID`, `ID_LIKE` and `VERSION_ID` decide, never a part of `NAME`.
+//! What we know is one static table; a new distribution is a new row.
+
+use std::collections::BTreeMap;
+use std::str;
+
+use jiff::civil::{Date, date};
+
+use crate::package::Excerpt;
+
+/// What os-release(5) prescribes where `ID` is missing.
+const DEFAULT_ID: &str = "linux";
+
+/// The fields of an os-release file that we use.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OsRelease {
+    values: BTreeMap<String, String>,
+}
+
+impl OsRelease {
+    /// Reads `/etc/os-release` or `/usr/lib/os-release`.
+    ///
+    /// The format is that of shell assignments without expansion. As the manual asks, lines that are not
+    /// such assignments are passed over; of several for one name the last holds.
+    pub fn parse(bytes: &[u8]) -> Self {
+        let values = bytes
+            .split(|&byte| byte == b'\n')
+            .filter_map(|line| parse_assignment(str::from_utf8(line).ok()?.trim()))
+            .filter(|(name, _)| FIELDS.contains(&name.as_str()))
+            .collect();
+        Self { values }
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// `ID`, for instance `debian`; `linux` if there is none, as os-release(5) prescribes.
+    pub fn id(&self) -> &str {
+        self.value("ID").unwrap_or(DEFAULT_ID)
+    }
+
+    /// Whether the file really has an `ID`.
+    pub fn has_id(&self) -> bool {
+        self.value("ID").is_some()
+    }
+
+    /// `ID_LIKE`: related distributions, the closest first.
+    pub fn id_like(&self) -> impl Iterator<Item = &str> {
+        self.value("ID_LIKE").unwrap_or_default().split_whitespace()
+    }
+
+    /// `VERSION_ID`, for instance `12`; rolling releases have none.
+    pub fn version_id(&self) -> Option<&str> {
+        self.value("VERSION_ID")
+    }
+
+    /// `VERSION_CODENAME`, for instance `bookworm`.
+    pub fn version_codename(&self) -> Option<&str> {
+        self.value("VERSION_CODENAME")
+    }
+
+    /// The code name of the distribution below this one, as Linux Mint has it: `UBUNTU_CODENAME` or
+    /// `DEBIAN_CODENAME`.
+    pub fn base_codename(&self) -> Option<&str> {
+        self.value("UBUNTU_CODENAME").or_else(|| self.value("DEBIAN_CODENAME"))
+    }
+
+    /// `PRETTY_NAME`, else `NAME`, else the ID: what a message calls the distribution.
+    pub fn pretty_name(&self) -> &str {
+        self.value("PRETTY_NAME").or_else(|| self.name()).unwrap_or_else(|| self.id())
+    }
+
+    /// `NAME`, for instance `Debian GNU/Linux`.
+    pub fn name(&self) -> Option<&str> {
+        self.value("NAME")
+    }
+}
+
+const FIELDS: [&str; 8] = [
+    "DEBIAN_CODENAME",
+    "ID",
+    "ID_LIKE",
+    "NAME",
+    "PRETTY_NAME",
+    "UBUNTU_CODENAME",
+    "VERSION_CODENAME",
+    "VERSION_ID",
+];
+
+/// `NAME=value` with the value unquoted.
+fn parse_assignment(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.split_once('=')?;
+    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    if name.is_empty() || !name.chars().all(is_name) {
+        return None;
+    }
+    Some((name.to_owned(), unquote(value)?))
+}
+
+/// Removes the shell's quotes; nothing if they do not end, or if something follows them.
+fn unquote(value: &str) -> Option<String> {
+    let mut characters = value.chars();
+    let quote = match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => {
+            characters.next();
+            Some(quote)
+        }
+        _ => None,
+    };
+    let mut plain = String::new();
+    let mut closed = quote.is_none();
+    while let Some(character) = characters.next() {
+        match (character, quote) {
+            (_, Some(quote)) if character == quote => {
+                closed = true;
+                break;
+            }
+            ('\\', Some('"')) => match characters.next()? {
+                escaped @ ('"' | '\\' | '$' | '`') => plain.push(escaped),
+                other => plain.extend(['\\', other]),
+            },
+            ('\\', None) => plain.push(characters.next()?),
+            (blank, None) if blank.is_whitespace() => break,
+            _ => plain.push(character),
+        }
+    }
+    let rest = characters.as_str().trim_start();
+    (closed && (rest.is_empty() || rest.starts_with('#'))).then_some(plain)
+}
+
+/// What a distribution manages its packages with; each has a database format and a version scheme.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// dpkg and apt.
+    Dpkg,
+}
+
+/// A release and the day until which it gets security updates without a contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Release {
+    /// Its `VERSION_ID`.
+    pub version_id: &'static str,
+    /// The last day.
+    pub end_of_life: Date,
+}
+
+/// A row of the table of distributions.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Distro {
+    /// Its `ID`.
+    pub id: &'static str,
+    /// Its family.
+    pub family: Family,
+    /// The releases whose end of life is known.
+    pub releases: &'static [Release],
+    /// Names under which a repository offers the whole distribution, besides the code name.
+    pub base_aliases: &'static [&'static str],
+}
+
+const fn release(version_id: &'static str, year: i16, month: i8, day: i8) -> Release {
+    Release { version_id, end_of_life: date(year, month, day) }
+}
+
+/// `eol-lts` of Debian's `distro-info-data` 0.58: with the LTS project, whose updates are in the same
+/// repositories.
+const DEBIAN_RELEASES: &[Release] = &[
+    release("7", 2018, 5, 31),
+    release("8", 2020, 6, 30),
+    release("9", 2022, 6, 30),
+    release("10", 2024, 6, 30),
+    release("11", 2026, 8, 31),
+    release("12", 2028, 6, 30),
+    release("13", 2030, 6, 30),
+];
+
+/// `eol` of Debian's `distro-info-data` 0.58: without Ubuntu Pro.
+const UBUNTU_RELEASES: &[Release] = &[
+    release("12.04", 2017, 4, 28),
+    release("14.04", 2019, 4, 25),
+    release("16.04", 2021, 4, 30),
+    release("18.04", 2023, 5, 31),
+    release("20.04", 2025, 5, 29),
+    release("22.04", 2027, 6, 1),
+    release("22.10", 2023, 7, 20),
+    release("23.04", 2024, 1, 25),
+    release("23.10", 2024, 7, 11),
+    release("24.04", 2029, 5, 31),
+    release("24.10", 2025, 7, 10),
+    release("25.04", 2026, 1, 15),
+    release("25.10", 2026, 7, 9),
+    release("26.04", 2031, 5, 29),
+    release("26.10", 2027, 7, 15),
+];
+
+const DEBIAN_ALIASES: &[&str] =
+    &["stable", "oldstable", "oldoldstable", "testing", "unstable", "sid"];
+
+/// The distributions that we know, sorted by `ID`.
+pub const DISTROS: &[Distro] = &[
+    Distro {
+        id: "debian",
+        family: Family::Dpkg,
+        releases: DEBIAN_RELEASES,
+        base_aliases: DEBIAN_ALIASES,
+    },
+    // Devuan follows Debian's releases under numbers of its own, and announces no dates.
+    Distro { id: "devuan", family: Family::Dpkg, releases: &[], base_aliases: DEBIAN_ALIASES },
+    Distro {
+        id: "kali",
+        family: Family::Dpkg,
+        releases: &[],
+        base_aliases: &["kali-rolling", "kali-last-snapshot"],
+    },
+    Distro { id: "linuxmint", family: Family::Dpkg, releases: &[], base_aliases: &[] },
+    // Raspbian takes Debian's releases, but has no LTS project; so Debian's days are the latest possible.
+    Distro {
+        id: "raspbian",
+        family: Family::Dpkg,
+        releases: DEBIAN_RELEASES,
+        base_aliases: DEBIAN_ALIASES,
+    },
+    Distro {
+        id: "ubuntu",
+        family: Family::Dpkg,
+        releases: UBUNTU_RELEASES,
+        base_aliases: &["devel"],
+    },
+];
+
+/// Why an image's distribution cannot be patched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DistroError {
+    /// The os-release file has no `ID`, and nothing in `ID_LIKE` helps.
+    #[error("os-release has no field `ID`, supported are: {}", supported())]
+    NoId,
+    /// Neither `ID` nor `ID_LIKE` names a distribution of the table.
+    #[error("unsupported distribution: {id}, supported are: {}", supported())]
+    Unsupported {
+        /// The `ID`.
+        id: Excerpt,
+    },
+}
+
+/// The supported distributions, for messages.
+fn supported() -> String {
+    let ids: Vec<&str> = DISTROS.iter().map(|distro| distro.id).collect();
+    format!("{} and distributions made from them", ids.join(", "))
+}
+
+fn find(id: &str) -> Option<&'static Distro> {
+    DISTROS.iter().find(|distro| distro.id == id)
+}
+
+/// The row for an image: that of its `ID`, else that of the first one known in `ID_LIKE`.
+pub fn identify(os_release: &OsRelease) -> Result<&'static Distro, DistroError> {
+    if let Some(distro) = find(os_release.id()).or_else(|| os_release.id_like().find_map(find)) {
+        return Ok(distro);
+    }
+    if os_release.has_id() {
+        return Err(DistroError::Unsupported { id: Excerpt::of(os_release.id()) });
+    }
+    Err(DistroError::NoId)
+}
+
+/// The last day on which the image's release gets security updates, if we know it.
+///
+/// Only by `ID`: what a distribution made from another one is numbered or supported by tells `ID_LIKE` not.
+pub fn end_of_life(os_release: &OsRelease) -> Option<Date> {
+    let version_id = os_release.version_id()?;
+    let releases = find(os_release.id())?.releases;
+    releases
+        .iter()
+        .find(|release| release.version_id == version_id)
+        .map(|release| release.end_of_life)
+}
+
+/// The names under which a repository may offer the image's whole release: its code names and aliases.
+pub fn base_suites<'a>(os_release: &'a OsRelease, distro: &Distro) -> Vec<&'a str> {
+    let codenames = [os_release.version_codename(), os_release.base_codename()];
+    codenames.into_iter().flatten().chain(distro.base_aliases.iter().copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOKWORM: &str = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\n\
+        VERSION_ID=\"12\"\nVERSION=\"12 (bookworm)\"\nVERSION_CODENAME=bookworm\nID=debian\n\
+        HOME_URL=\"https://www.debian.org/\"\n";
+
+    #[test]
+    fn a_real_one() {
+        let os_release = OsRelease::parse(BOOKWORM.as_bytes());
+        assert_eq!(os_release.id(), "debian");
+        assert!(os_release.has_id());
+        assert_eq!(os_release.version_id(), Some("12"));
+        assert_eq!(os_release.version_codename(), Some("bookworm"));
+        assert_eq!(os_release.pretty_name(), "Debian GNU/Linux 12 (bookworm)");
+        assert_eq!(os_release.name(), Some("Debian GNU/Linux"));
+        let distro = identify(&os_release).unwrap();
+        assert_eq!((distro.id, distro.family), ("debian", Family::Dpkg));
+        assert_eq!(end_of_life(&os_release), Some(date(2028, 6, 30)));
+        assert_eq!(base_suites(&os_release, distro)[..2], ["bookworm", "stable"]);
+    }
+
+    #[test]
+    fn values() {
+        for (line, id) in [
+            ("ID=debian", "debian"),
+            ("ID=\"debian\"", "debian"),
+            ("ID='debian'", "debian"),
+            ("  ID=debian  ", "debian"),
+            ("ID=debian\r", "debian"),
+            ("ID=debian # why", "debian"),
+            ("ID=\"a\\\"b\\\\\\$\\`\\c\"", "a\"b\\$`\\c"),
+            ("ID='a\\'", "a\\"),
+            ("ID=a\\ b", "a b"),
+            ("ID=a\nID=b", "b"),
+            ("ID=a\nID=\"b", "a"),
+            ("ID=a\n#ID=b", "a"),
+            ("ID=a\nID =b", "a"),
+            ("ID=a\nID=\"b\"c", "a"),
+            ("ID=", "linux"),
+            ("ID=\"\"", "linux"),
+            ("", "linux"),
+            ("\u{0}\nnothing", "linux"),
+        ] {
+            assert_eq!(OsRelease::parse(line.as_bytes()).id(), id, "{line:?}");
+        }
+        assert_eq!(OsRelease::parse(b"ID=debian\nNAME=\xff\n").id(), "debian");
+        assert!(!OsRelease::parse(b"NAME=x").has_id());
+    }
+
+    #[test]
+    fn identified() {
+        for (text, id) in [
+            ("ID=ubuntu\nID_LIKE=debian", "ubuntu"),
+            ("ID=pop\nID_LIKE=\"ubuntu debian\"", "ubuntu"),
+            ("ID=neon\nID_LIKE=\"unknown debian\"", "debian"),
+            ("ID_LIKE=debian", "debian"),
+        ] {
+            assert_eq!(identify(&OsRelease::parse(text.as_bytes())).unwrap().id, id, "{text}");
+        }
+        let list =
+            "debian, devuan, kali, linuxmint, raspbian, ubuntu and distributions made from them";
+        for (text, message) in [
+            (
+                "ID=alpine\nNAME=debian",
+                format!("unsupported distribution: `alpine`, supported are: {list}"),
+            ),
+            ("NAME=debian", format!("os-release has no field `ID`, supported are: {list}")),
+        ] {
+            let error = identify(&OsRelease::parse(text.as_bytes())).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
+    }
+
+    #[test]
+    fn ends_of_life() {
+        for (text, expected) in [
+            ("ID=ubuntu\nVERSION_ID=\"22.04\"", Some(date(2027, 6, 1))),
+            ("ID=debian", None),
+            ("ID=debian\nVERSION_ID=99", None),
+            ("ID=pop\nID_LIKE=ubuntu\nVERSION_ID=22.04", None),
+        ] {
+            assert_eq!(end_of_life(&OsRelease::parse(text.as_bytes())), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_sorted() {
+        assert!(DISTROS.is_sorted_by(|left, right| left.id < right.id));
+    }
+
+    #[test]
+    fn suites_of_a_derived_distribution() {
+        let mint = OsRelease::parse(
+            b"ID=linuxmint\nID_LIKE=\"ubuntu debian\"\nVERSION_CODENAME=wilma\nUBUNTU_CODENAME=noble\n",
+        );
+        assert_eq!(base_suites(&mint, identify(&mint).unwrap()), ["wilma", "noble"]);
+    }
+}
