@@ -1,0 +1,3 @@
+//! Where an image gets its packages from, read out of its own configuration.
+
+pub mod apt;
