@@ -11,7 +11,7 @@ use crate::folder::LabFolder;
 use crate::program;
 
 /// The keys Debian signs its archive with; apt itself depends on their package in Debian.
-const ARCHIVE_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+pub const ARCHIVE_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Where this machine gets Debian's packages from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// How long an engine may take to answer.
@@ -14,17 +14,31 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the engine behind a socket and returns its answer.
 pub fn get(socket: &Path, path: &str) -> Result<Value> {
+    find(socket, path)?.with_context(|| format!("engine does not know: {path}"))
+}
+
+/// Asks the engine behind a socket for something it may not have.
+pub fn find(socket: &Path, path: &str) -> Result<Option<Value>> {
     let answer = exchange(socket, path)
         .with_context(|| format!("no engine answers at {}", socket.display()))?;
     let (head, body) = answer.split_once("\r\n\r\n").context("engine's answer has no body")?;
-    let status = head.split(' ').nth(1).unwrap_or_default();
-    ensure!(status == "200", "engine refuses GET {path}: {}", head.lines().next().unwrap_or(head));
-    serde_json::from_str(body).with_context(|| format!("engine's answer is not JSON: GET {path}"))
+    match status(head) {
+        "200" => serde_json::from_str(body)
+            .map(Some)
+            .with_context(|| format!("engine's answer is not JSON: GET {path}")),
+        "404" => Ok(None),
+        _ => bail!("engine refuses GET {path}: {}", head.lines().next().unwrap_or(head)),
+    }
 }
 
 /// Whether an engine behind a socket is ready for work.
 pub fn serves(socket: &Path) -> bool {
-    exchange(socket, "/_ping").is_ok_and(|answer| answer.split(' ').nth(1) == Some("200"))
+    exchange(socket, "/_ping").is_ok_and(|answer| status(&answer) == "200")
+}
+
+/// The status in the head of an answer.
+fn status(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap_or_default()
 }
 
 /// One request and its whole answer. HTTP 1.0 spares us chunks and connections kept open.

@@ -64,6 +64,11 @@ impl Engine {
         Ok(Self { folder: folder.clone(), kind: Kind::Own(own) })
     }
 
+    /// The lab folder that goes with it.
+    pub fn folder(&self) -> &LabFolder {
+        &self.folder
+    }
+
     /// The engine's socket.
     pub fn socket(&self) -> PathBuf {
         match &self.kind {

@@ -1,11 +1,14 @@
 //! The offline world of suture's tests: an engine, images, and signed repositories with fixes.
 
+pub mod build_context;
 pub mod debian_packages;
+pub mod debian_root;
 pub mod digest;
 pub mod docker_api;
 pub mod engine;
 pub mod folder;
 pub mod frontend_image;
+pub mod lab_image;
 pub mod network;
 pub mod own_engine;
 pub mod program;

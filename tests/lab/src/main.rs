@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use suture_lab::engine::{self, Engine};
 use suture_lab::folder::LabFolder;
 use suture_lab::frontend_image;
+use suture_lab::lab_image;
 use suture_lab::own_engine::{self, Release};
 use suture_lab::repository_server;
 
@@ -19,6 +20,7 @@ usage: cargo lab VERB
   engine [--engine VERSION]  print the environment of a usable engine, starting one if needed:
                              eval \"$(cargo lab engine)\"
   image [-t NAME]            build the frontend image into the engine, by default as suture:lab
+  load [IMAGE...]            make the images that the tests patch, by default all of them
   down                       stop every engine and server that the lab has started
 
 VERSION is 28.5 or 26.1; SUTURE_LAB_ENGINE names one too. SUTURE_LAB_DIR is where the lab keeps its
@@ -49,6 +51,11 @@ fn run(arguments: &[&str]) -> Result<()> {
         }
         ["image", "-t" | "--tag", name] => {
             frontend_image::build(&usable_engine(&folder, None)?, name)
+        }
+        ["load", names @ ..] => {
+            let engine = usable_engine(&folder, None)?;
+            let names = if names.is_empty() { &lab_image::NAMES } else { names };
+            names.iter().try_for_each(|name| lab_image::ensure(&engine, name))
         }
         ["down"] => {
             let ran = engine::stop_all(&folder)?;

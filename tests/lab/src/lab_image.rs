@@ -1,0 +1,77 @@
+//! The images that the tests patch, made when they are first wanted and kept in the engine.
+
+use anyhow::{Result, bail};
+
+use crate::build_context::{self, BuildContext};
+use crate::debian_packages::{ARCHIVE_KEYRING, Mirror};
+use crate::debian_root::DebianRoot;
+use crate::engine::Engine;
+
+/// Every image the lab can make.
+pub const NAMES: [&str; 3] =
+    ["lab/debian:bookworm-main", "lab/debian:bullseye-main", "lab/debian:trixie-main"];
+
+/// Makes sure that an engine has an image of the lab.
+pub fn ensure(engine: &Engine, name: &str) -> Result<()> {
+    let _alone = engine.folder().lock("images")?;
+    match name {
+        "lab/debian:bookworm-main" => ensure_main(engine, name, "bookworm"),
+        "lab/debian:bullseye-main" => ensure_main(engine, name, "bullseye"),
+        "lab/debian:trixie-main" => ensure_main(engine, name, "trixie"),
+        _ => bail!("unknown image: {name}: there are {}", NAMES.join(", ")),
+    }
+}
+
+/// An image of a suite's `main` alone, whose sources offer the mirror's updates.
+fn ensure_main(engine: &Engine, name: &str, suite: &str) -> Result<()> {
+    let mirror = Mirror::of_this_machine()?;
+    let (path, sources) = if suite == "bullseye" {
+        ("sources/sources.list", one_line_sources(&mirror, suite))
+    } else {
+        ("sources/sources.list.d/debian.sources", stanza_sources(&mirror, suite))
+    };
+    application(engine, &ensure_root(engine, suite)?)?.file(path, sources).ensure(engine, name)
+}
+
+/// The bare root of a suite as an image.
+fn ensure_root(engine: &Engine, suite: &str) -> Result<String> {
+    let name = format!("lab/root:{suite}");
+    let root = DebianRoot::of_suite(engine.folder(), suite)?;
+    build_context::ensure_imported(engine, &name, &root.archive, &root.recipe)?;
+    Ok(name)
+}
+
+/// An application on top of an image, with every kind of setting that a patched image must keep.
+fn application(engine: &Engine, root: &str) -> Result<BuildContext> {
+    BuildContext::new()
+        .file("Dockerfile", include_str!("../images/application/Dockerfile"))
+        .file("entrypoint", include_str!("../images/application/entrypoint"))
+        .file("greeting", include_str!("../images/application/greeting"))
+        .root(engine, root)
+}
+
+/// The mirror's suites as Debian's images name them from bookworm on. A mirror may stand still, so
+/// the age of its indexes is no fault; their signatures are checked all the same.
+fn stanza_sources(mirror: &Mirror, suite: &str) -> String {
+    let stanza = |address: &str, suites: &str| {
+        format!(
+            "Types: deb\nURIs: {address}\nSuites: {suites}\nComponents: main\n\
+             Check-Valid-Until: no\nSigned-By: {ARCHIVE_KEYRING}\n"
+        )
+    };
+    let archive = stanza(&mirror.archive, &format!("{suite} {suite}-updates"));
+    let security = stanza(&mirror.security, &format!("{suite}-security"));
+    format!("{archive}\n{security}")
+}
+
+/// The same as Debian's older images name them.
+fn one_line_sources(mirror: &Mirror, suite: &str) -> String {
+    let line =
+        |address: &str, suite: &str| format!("deb [check-valid-until=no] {address} {suite} main\n");
+    [
+        line(&mirror.archive, suite),
+        line(&mirror.security, &format!("{suite}-security")),
+        line(&mirror.archive, &format!("{suite}-updates")),
+    ]
+    .concat()
+}
