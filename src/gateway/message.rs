@@ -1,0 +1,182 @@
+//! Between our values and the messages on the wire.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use crate::llb::capability::Capabilities;
+use crate::llb::platform_message;
+use crate::llb::source::image_identifier;
+use crate::pb;
+use crate::platform::Platform;
+
+use super::{
+    Daemon, EngineStatus, Excerpt, FileKind, FileStat, GatewayError, ImageSource, Ref, Warning,
+};
+
+/// gRPC's code for an error of no particular kind; it prints without a prefix.
+pub(super) const UNKNOWN: i32 = 2;
+
+impl From<tonic::Status> for GatewayError {
+    fn from(status: tonic::Status) -> Self {
+        let details = pb::Status::decode(status.details()).unwrap_or_default();
+        let code = i32::from(status.code());
+        Self::Engine(Box::new(EngineStatus {
+            // Code 0 in an answer would be read as «no error».
+            code: if code == 0 { UNKNOWN } else { code },
+            message: status.message().to_owned(),
+            details: details
+                .details
+                .into_iter()
+                .map(|detail| (detail.type_url, detail.value))
+                .collect(),
+        }))
+    }
+}
+
+impl From<EngineStatus> for pb::Status {
+    fn from(status: EngineStatus) -> Self {
+        Self {
+            code: if status.code == 0 { UNKNOWN } else { status.code },
+            message: status.message,
+            details: status
+                .details
+                .into_iter()
+                .map(|(type_url, value)| pb::StatusDetail { type_url, value })
+                .collect(),
+        }
+    }
+}
+
+pub(super) fn daemon(pong: &pb::PongResponse) -> Result<Daemon, GatewayError> {
+    let capabilities = |list: &[pb::ApiCap]| {
+        Capabilities::new(list.iter().map(|capability| {
+            let reason = if capability.disabled_reason_msg.is_empty() {
+                &capability.disabled_reason
+            } else {
+                &capability.disabled_reason_msg
+            };
+            (capability.id.as_str(), capability.enabled, reason.as_str())
+        }))
+    };
+    let platform = pong
+        .workers
+        .iter()
+        .flat_map(|worker| &worker.platforms)
+        .next()
+        .ok_or_else(|| GatewayError::Malformed("no worker has a platform".to_owned()))?;
+    Ok(Daemon {
+        llb: capabilities(&pong.llb_caps),
+        gateway: capabilities(&pong.frontend_api_caps),
+        platform: Platform::new(&platform.os, &platform.architecture, &platform.variant)
+            .with_os_version(platform.os_version.clone(), platform.os_features.clone()),
+    })
+}
+
+pub(super) fn file_stat(stat: pb::Stat) -> FileStat {
+    FileStat {
+        kind: FileKind::from_go_mode(stat.mode),
+        size: u64::try_from(stat.size).unwrap_or(0),
+        name: stat.path,
+    }
+}
+
+/// The reference of a result that has exactly one.
+pub(super) fn single_reference(response: pb::SolveResponse) -> Result<Ref, GatewayError> {
+    match response.result.and_then(|result| result.result) {
+        Some(pb::result::Result::Ref(reference)) => Ok(Ref(reference.id)),
+        Some(pb::result::Result::Refs(_)) => {
+            Err(GatewayError::Malformed("several results for one graph".to_owned()))
+        }
+        None => Err(GatewayError::Malformed("no result for a graph".to_owned())),
+    }
+}
+
+fn log_name(source: &ImageSource) -> String {
+    match source {
+        ImageSource::Registry { reference, .. } => {
+            format!("[internal] load metadata for {}", reference.canonical())
+        }
+        ImageSource::OciLayout(layout) => {
+            format!("[internal] load metadata for {}", layout.identifier())
+        }
+    }
+}
+
+pub(super) fn resolve_source_meta(
+    source: &ImageSource,
+    platform: &Platform,
+) -> pb::ResolveSourceMetaRequest {
+    let (operation, mode) = match source {
+        ImageSource::Registry { reference, mode } => {
+            let identifier = image_identifier(reference);
+            (pb::SourceOp { identifier, attrs: BTreeMap::new() }, mode.as_str())
+        }
+        ImageSource::OciLayout(layout) => {
+            let (identifier, attrs) = (layout.identifier(), layout.attributes());
+            (pb::SourceOp { identifier, attrs }, "")
+        }
+    };
+    pb::ResolveSourceMetaRequest {
+        source: Some(operation),
+        platform: Some(platform_message(platform)),
+        log_name: log_name(source),
+        resolve_mode: mode.to_owned(),
+    }
+}
+
+/// The older form of [`resolve_source_meta`], for daemons before 0.13.
+pub(super) fn resolve_image_config(
+    source: &ImageSource,
+    platform: &Platform,
+) -> pb::ResolveImageConfigRequest {
+    let request = pb::ResolveImageConfigRequest {
+        platform: Some(platform_message(platform)),
+        log_name: log_name(source),
+        ..Default::default()
+    };
+    match source {
+        ImageSource::Registry { reference, mode } => pb::ResolveImageConfigRequest {
+            r#ref: reference.canonical(),
+            resolve_mode: mode.as_str().to_owned(),
+            ..request
+        },
+        ImageSource::OciLayout(layout) => pb::ResolveImageConfigRequest {
+            r#ref: format!("{}@{}", layout.name, layout.digest),
+            resolver_type: 1,
+            session_id: layout.session.clone(),
+            store_id: layout.store.clone(),
+            ..request
+        },
+    }
+}
+
+pub(super) fn warn(warning: &Warning) -> pb::WarnRequest {
+    pb::WarnRequest {
+        digest: warning.vertex.as_str().to_owned(),
+        level: 1,
+        short: Bytes::copy_from_slice(warning.short.as_bytes()),
+        detail: warning.detail.iter().map(|line| Bytes::from(line.clone())).collect(),
+        url: String::new(),
+        info: warning.excerpt.as_ref().map(source_info),
+        ranges: warning.excerpt.iter().map(range).collect(),
+    }
+}
+
+fn source_info(excerpt: &Excerpt) -> pb::SourceInfo {
+    pb::SourceInfo {
+        filename: excerpt.filename.clone(),
+        data: excerpt.text.clone(),
+        definition: None,
+        language: "Dockerfile".to_owned(),
+    }
+}
+
+fn range(excerpt: &Excerpt) -> pb::Range {
+    let (first, last) = excerpt.lines;
+    pb::Range {
+        start: Some(pb::Position { line: first, character: 0 }),
+        end: Some(pb::Position { line: last, character: 0 }),
+    }
+}
