@@ -9,6 +9,10 @@ use std::str;
 
 use super::{BinaryKind, DEPTH_LIMIT, SIZE_LIMIT};
 
+/// How much is read at first: enough to see what kind of file it is, and to refuse deep nesting before
+/// the parser meets another, less telling mistake.
+const START_LENGTH: u64 = 4096;
+
 /// What the guard refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -43,11 +47,11 @@ struct Lexer {
 impl<R: Read> Guard<R> {
     pub(super) fn new(mut reader: R) -> io::Result<Self> {
         let mut start = Vec::new();
-        reader.by_ref().take(4).read_to_end(&mut start)?;
+        reader.by_ref().take(START_LENGTH).read_to_end(&mut start)?;
         let kind = match start.as_slice() {
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => BinaryKind::Utf16,
             [0x1f, 0x8b, ..] => BinaryKind::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd] => BinaryKind::Zstandard,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => BinaryKind::Zstandard,
             _ => BinaryKind::Other,
         };
         if start.starts_with(b"\xef\xbb\xbf") {

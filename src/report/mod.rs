@@ -27,6 +27,8 @@ pub const DEPTH_LIMIT: usize = 64;
 const VULNERABILITY_ID_LIMIT: usize = 128;
 /// The longest version kept; what is longer is none.
 const VERSION_LIMIT: usize = 1024;
+/// The most fixed versions of one finding; distributions have one, rarely a few.
+const FIXED_LIMIT: usize = 16;
 
 /// The formats of reports that have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -362,6 +364,12 @@ pub enum ReportError {
         finding: VulnerabilityId,
         /// The version's beginning.
         text: Excerpt,
+    },
+    /// A finding has more than sixteen fixed versions.
+    #[error("report has an invalid finding {finding}: more than {FIXED_LIMIT} fixed versions")]
+    TooManyFixes {
+        /// Which finding.
+        finding: VulnerabilityId,
     },
     /// The reader failed.
     #[error("reading the report failed")]

@@ -13,22 +13,27 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Read;
+use std::marker::PhantomData;
 use std::mem;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
 use super::{
-    FINDING_LIMIT, Finding, FindingClass, Report, ReportError, ReportFormat, ReportedImage,
-    ReportedOs, Severity, VERSION_LIMIT, VulnerabilityId,
+    FINDING_LIMIT, FIXED_LIMIT, Finding, FindingClass, Report, ReportError, ReportFormat,
+    ReportedImage, ReportedOs, Severity, VERSION_LIMIT, VulnerabilityId,
 };
 use crate::digest::Digest;
 use crate::package::{Architecture, Excerpt, PackageName};
 
 const SCHEMA_VERSION: i64 = 2;
+
+/// The most digests kept of one list; an image has at most 127 layers.
+const DIGEST_LIMIT: usize = 1000;
 
 /// What has been read so far.
 #[derive(Debug, Default)]
@@ -81,12 +86,12 @@ impl Texts {
 #[serde(rename_all = "PascalCase", default)]
 struct RawMetadata {
     #[serde(rename = "OS")]
-    os: Option<RawOs>,
+    os: Option<Object<RawOs>>,
     #[serde(rename = "ImageID")]
     image_id: Option<String>,
     #[serde(rename = "DiffIDs")]
-    diff_ids: Option<Vec<String>>,
-    repo_digests: Option<Vec<String>>,
+    diff_ids: Option<Digests>,
+    repo_digests: Option<Digests>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -102,7 +107,7 @@ struct RawVulnerability {
     #[serde(rename = "VulnerabilityID")]
     vulnerability_id: Option<String>,
     pkg_name: Option<String>,
-    pkg_identifier: Option<RawIdentifier>,
+    pkg_identifier: Option<Object<RawIdentifier>>,
     installed_version: Option<String>,
     fixed_version: Option<String>,
     severity: Option<String>,
@@ -113,6 +118,69 @@ struct RawVulnerability {
 struct RawIdentifier {
     #[serde(rename = "PURL")]
     purl: Option<String>,
+}
+
+/// An element of version 1's array.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct RawOldResult {
+    target: Option<IgnoredAny>,
+}
+
+/// A `T` out of a JSON object. What serde derives would also take an array of its fields.
+#[derive(Debug)]
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+/// The digests in an array of texts, alone or after `name@`. What is no digest that we know cannot be
+/// compared with anything and is passed over; so is what comes after the limit.
+#[derive(Debug, Default)]
+struct Digests(Vec<Digest>);
+
+impl<'de> Deserialize<'de> for Digests {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct DigestsVisitor;
+
+        impl<'de> Visitor<'de> for DigestsVisitor {
+            type Value = Digests;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an array of digests")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Digests, A::Error> {
+                let mut digests = Vec::new();
+                while let Some(text) = sequence.next_element::<String>()? {
+                    let digest = text.rsplit('@').next().and_then(|text| text.parse().ok());
+                    if digests.len() < DIGEST_LIMIT {
+                        digests.extend(digest);
+                    }
+                }
+                Ok(Digests(digests))
+            }
+        }
+
+        deserializer.deserialize_seq(DigestsVisitor)
+    }
 }
 
 impl Folded {
@@ -148,25 +216,19 @@ impl Folded {
             }
         }
         let mut findings = self.findings;
-        findings.sort();
+        findings.sort_unstable();
         findings.dedup();
         let metadata = self.metadata;
-        // What is no digest that we know cannot be compared with anything.
-        let digests = |texts: Option<Vec<String>>| -> Vec<Digest> {
-            let texts = texts.unwrap_or_default();
-            let digest = |text: &String| text.rsplit('@').next()?.parse().ok();
-            texts.iter().filter_map(digest).collect()
-        };
         Ok(Report {
-            os: metadata.os.map(|os| ReportedOs {
+            os: metadata.os.map(|Object(os)| ReportedOs {
                 family: os.family.unwrap_or_default(),
                 name: os.name.unwrap_or_default(),
             }),
             image: ReportedImage {
                 artifact_name: self.artifact_name,
                 image_id: metadata.image_id.and_then(|text| text.parse().ok()),
-                diff_ids: digests(metadata.diff_ids),
-                repo_digests: digests(metadata.repo_digests),
+                diff_ids: metadata.diff_ids.unwrap_or_default().0,
+                repo_digests: metadata.repo_digests.unwrap_or_default().0,
             },
             findings,
             library_findings: self.library_findings,
@@ -201,7 +263,7 @@ impl Folded {
         let name = raw.pkg_name.as_deref().ok_or_else(|| missing("PkgName"))?;
         let package = PackageName::from_shared(self.texts.share(name))
             .map_err(|source| ReportError::PackageName { finding: id.clone(), source })?;
-        let purl = raw.pkg_identifier.as_ref().and_then(|identifier| identifier.purl.as_deref());
+        let purl = raw.pkg_identifier.as_ref().and_then(|Object(raw)| raw.purl.as_deref());
         let architecture = purl.and_then(architecture_of).filter(|text| !text.is_empty());
         let architecture = match architecture {
             Some(text) => Some(
@@ -220,6 +282,9 @@ impl Folded {
             }
         }
         let fixed = fixed.split(',').map(str::trim).filter(|text| !text.is_empty());
+        if fixed.clone().count() > FIXED_LIMIT {
+            return Err(ReportError::TooManyFixes { finding: id });
+        }
         Ok(Finding {
             package,
             architecture,
@@ -303,7 +368,8 @@ impl<'de> Visitor<'de> for Document<'_> {
                     continue;
                 }
                 "Metadata" => {
-                    folded.metadata = map.next_value::<Option<_>>()?.unwrap_or_default();
+                    let metadata = map.next_value::<Option<Object<RawMetadata>>>()?;
+                    folded.metadata = metadata.map(|Object(raw)| raw).unwrap_or_default();
                     continue;
                 }
                 "Results" => {
@@ -325,13 +391,10 @@ impl<'de> Visitor<'de> for Document<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
-        #[derive(Default, Deserialize)]
-        #[serde(rename_all = "PascalCase", default)]
-        struct OldResult {
-            target: Option<IgnoredAny>,
-        }
-        let reason = match sequence.next_element::<OldResult>()? {
-            Some(OldResult { target: Some(_) }) => ReportError::SchemaVersion { found: 1 },
+        let reason = match sequence.next_element::<Object<RawOldResult>>()? {
+            Some(Object(RawOldResult { target: Some(_) })) => {
+                ReportError::SchemaVersion { found: 1 }
+            }
             _ => ReportError::Unrecognised,
         };
         Err(self.0.refuse(reason))
@@ -420,8 +483,13 @@ impl<'de> Visitor<'de> for ResultSeed<'_> {
                 }
                 folded.findings.append(&mut read.findings);
             }
-            Some(Class::LanguagePackages) => folded.library_findings += read.count,
-            Some(Class::Other) => {}
+            Some(class) => {
+                if class == Class::LanguagePackages {
+                    folded.library_findings += read.count;
+                }
+                // They may hold the texts of findings that are not kept after all.
+                folded.texts = Texts::default();
+            }
             None if read.count == 0 => {}
             None => {
                 let place = format!("Results[{}]", folded.results);
@@ -475,7 +543,7 @@ impl<'de> Visitor<'de> for VulnerabilitiesSeed<'_> {
             }
             return Ok(());
         }
-        while let Some(raw) = sequence.next_element::<RawVulnerability>()? {
+        while let Some(Object(raw)) = sequence.next_element::<Object<RawVulnerability>>()? {
             let place = Place { result: folded.results, vulnerability: read.count };
             read.count += 1;
             if read.refusal.is_some() {
