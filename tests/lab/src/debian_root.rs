@@ -106,6 +106,18 @@ impl DebianRoot {
         }
         Ok(root)
     }
+
+    /// The version of a package in the root, if it is there.
+    pub fn version(&self, package: &str) -> Result<Option<String>> {
+        let status = fs::read_to_string(&self.status)
+            .with_context(|| format!("cannot read: {}", self.status.display()))?;
+        let first = format!("Package: {package}");
+        let stanza =
+            status.split("\n\n").find(|stanza| stanza.lines().next() == Some(first.as_str()));
+        let version = stanza
+            .and_then(|stanza| stanza.lines().find_map(|line| line.strip_prefix("Version: ")));
+        Ok(version.map(str::to_owned))
+    }
 }
 
 /// The digest of everything of ours that decides what a root is like.

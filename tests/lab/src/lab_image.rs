@@ -2,14 +2,28 @@
 
 use anyhow::{Result, bail};
 
-use crate::build_context::{self, BuildContext};
+use crate::build_context::{self, BuildContext, RECIPE_LABEL};
 use crate::debian_packages::{ARCHIVE_KEYRING, Mirror};
 use crate::debian_root::DebianRoot;
 use crate::engine::Engine;
+use crate::hermetic::{self, Sources};
+use crate::hermetic_packages::SUITE;
 
 /// Every image the lab can make.
-pub const NAMES: [&str; 3] =
-    ["lab/debian:bookworm-main", "lab/debian:bullseye-main", "lab/debian:trixie-main"];
+pub const NAMES: [&str; 12] = [
+    "lab/debian:bookworm-main",
+    "lab/debian:bullseye-main",
+    "lab/debian:trixie-main",
+    "lab/debian:hermetic",
+    "lab/debian:hermetic-failing",
+    "lab/debian:hermetic-tampered",
+    "lab/debian:hermetic-unknown-key",
+    "lab/debian:hermetic-unreachable",
+    "lab/debian:hermetic-unsigned",
+    "lab/none:no-apt",
+    "lab/none:no-os-release",
+    "lab/none:unsupported",
+];
 
 /// Makes sure that an engine has an image of the lab.
 pub fn ensure(engine: &Engine, name: &str) -> Result<()> {
@@ -18,6 +32,23 @@ pub fn ensure(engine: &Engine, name: &str) -> Result<()> {
         "lab/debian:bookworm-main" => ensure_main(engine, name, "bookworm"),
         "lab/debian:bullseye-main" => ensure_main(engine, name, "bullseye"),
         "lab/debian:trixie-main" => ensure_main(engine, name, "trixie"),
+        "lab/debian:hermetic" => ensure_hermetic(engine, name, Sources::Good),
+        "lab/debian:hermetic-failing" => ensure_hermetic(engine, name, Sources::Failing),
+        "lab/debian:hermetic-tampered" => ensure_hermetic(engine, name, Sources::Tampered),
+        "lab/debian:hermetic-unknown-key" => ensure_hermetic(engine, name, Sources::UnknownKey),
+        "lab/debian:hermetic-unreachable" => ensure_hermetic(engine, name, Sources::Unreachable),
+        "lab/debian:hermetic-unsigned" => ensure_hermetic(engine, name, Sources::Unsigned),
+        "lab/none:no-apt" => {
+            ensure_odd(engine, name, "RUN rm -r /usr/bin/apt* /usr/lib/apt /etc/apt")
+        }
+        "lab/none:no-os-release" => {
+            ensure_odd(engine, name, "RUN rm /etc/os-release /usr/lib/os-release")
+        }
+        "lab/none:unsupported" => ensure_odd(
+            engine,
+            name,
+            r#"RUN printf 'ID=plan9\nNAME="Plan 9"\nVERSION_ID=4\n' > /usr/lib/os-release"#,
+        ),
         _ => bail!("unknown image: {name}: there are {}", NAMES.join(", ")),
     }
 }
@@ -31,6 +62,23 @@ fn ensure_main(engine: &Engine, name: &str, suite: &str) -> Result<()> {
         ("sources/sources.list.d/debian.sources", stanza_sources(&mirror, suite))
     };
     application(engine, &ensure_root(engine, suite)?)?.file(path, sources).ensure(engine, name)
+}
+
+/// An image of the hermetic world.
+fn ensure_hermetic(engine: &Engine, name: &str, sources: Sources) -> Result<()> {
+    let root = hermetic::ensure_root(engine, &ensure_root(engine, SUITE)?)?;
+    application(engine, root)?
+        .file("sources/sources.list.d/lab.sources", sources.text(engine)?)
+        .ensure(engine, name)
+}
+
+/// An image that cannot be patched, for one instruction's reason.
+fn ensure_odd(engine: &Engine, name: &str, instruction: &str) -> Result<()> {
+    let root = ensure_root(engine, SUITE)?;
+    let text = format!(
+        "ARG ROOT\nFROM ${{ROOT}}\n{instruction}\nARG RECIPE\nLABEL {RECIPE_LABEL}=${{RECIPE}}\n"
+    );
+    BuildContext::new().file("Dockerfile", text).root(engine, &root)?.ensure(engine, name)
 }
 
 /// The bare root of a suite as an image.

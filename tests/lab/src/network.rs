@@ -129,7 +129,7 @@ pub fn working_firewall_programs(written: &Path) -> Result<PathBuf> {
 }
 
 /// The folder of the shared libraries among unpacked packages: the one named after the machine.
-fn libraries(tools: &Path) -> Result<PathBuf> {
+pub fn libraries(tools: &Path) -> Result<PathBuf> {
     let parent = tools.join("usr/lib");
     for entry in
         fs::read_dir(&parent).with_context(|| format!("cannot list: {}", parent.display()))?

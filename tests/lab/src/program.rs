@@ -10,13 +10,11 @@ use anyhow::{Context, Result, bail, ensure};
 /// The system programs the lab runs, each with the Debian package it comes from.
 const PACKAGES: &[(&str, &str)] = &[
     ("apt-get", "apt"),
-    ("cargo", "cargo"),
-    ("chroot", "coreutils"),
     ("dpkg", "dpkg"),
     ("dpkg-deb", "dpkg"),
-    ("dpkg-query", "dpkg"),
     ("gpg", "gnupg"),
-    ("mount", "mount"),
+    ("gpg-connect-agent", "gpgconf"),
+    ("md5sum", "coreutils"),
     ("nsenter", "util-linux"),
     ("setsid", "util-linux"),
     ("tar", "tar"),
