@@ -124,14 +124,15 @@ impl ImageReference {
 
     /// The form that a user types: `nginx:1.21.6`. Read back, it gives an equal reference.
     pub fn familiar(&self) -> String {
-        if self.domain != DEFAULT_DOMAIN {
-            return self.canonical();
-        }
         let short = match self.path.strip_prefix(OFFICIAL_PREFIX) {
-            // Without its prefix such a path could not be read back.
+            // An image ID could not be read back as a name.
             Some(name) if !name.contains('/') && !is_identifier(name) => name,
             _ => &self.path,
         };
+        // Nor could a path whose first part looks like a registry; docker itself does not see that.
+        if self.domain != DEFAULT_DOMAIN || split_domain(short) != (DEFAULT_DOMAIN, short) {
+            return self.canonical();
+        }
         self.written_as(format_args!("{short}"))
     }
 
@@ -291,6 +292,7 @@ mod tests {
             ("docker.io/nginx", "docker.io/library/nginx:latest", "nginx:latest"),
             ("index.docker.io/nginx", "docker.io/library/nginx:latest", "nginx:latest"),
             ("docker.io/library/a/b", "docker.io/library/a/b:latest", "library/a/b:latest"),
+            ("docker.io/e.org/b", "docker.io/e.org/b:latest", "docker.io/e.org/b:latest"),
             ("localhost/a", "localhost/a:latest", "localhost/a:latest"),
             ("test:5000/repo:tag", "test:5000/repo:tag", "test:5000/repo:tag"),
             ("test.com:5000", "docker.io/library/test.com:5000", "test.com:5000"),
