@@ -3,6 +3,8 @@
 //! The tables in `tests/data/versions` hold verdicts of the real tools on versions made here. With
 //! `UPDATE=1`, on a machine that has the tool, they are recorded anew.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;

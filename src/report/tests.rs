@@ -171,23 +171,38 @@ fn libraries_are_counted() {
 }
 
 #[test]
-fn errors() {
+fn texts_that_are_no_report() {
     let not_json = "report is not JSON at line 1, column";
     let deep = |count| format!("{}{}", "[".repeat(count), "]".repeat(count));
-    let with_wrong = |changed| with_findings(&format!("[{}]", finding(changed)));
     for (text, message) in [
         (String::new(), "report is empty".to_owned()),
         (" \n\t ".to_owned(), "report is empty".to_owned()),
         ("\u{feff}".to_owned(), "report is empty".to_owned()),
         ("{\n \"Sch".to_owned(), "report is cut off at line 2, column 5".to_owned()),
-        (with_findings("[")[..70].to_owned(), "report is cut off at line 1, column 70".to_owned()),
+        (
+            "{\"SchemaVersion\": 2, \"Results\": [{".to_owned(),
+            "report is cut off at line 1, column 34".to_owned(),
+        ),
         ("x".to_owned(), format!("{not_json} 1: expected value")),
         ("\0\0".to_owned(), format!("{not_json} 1: expected value")),
         ("{} {}".to_owned(), format!("{not_json} 4: trailing characters")),
         ("<html>".to_owned(), format!("{not_json} 1: expected value")),
         (deep(65), "report is nested more than 64 levels deep".to_owned()),
-        (format!(r#"{{"x": {}}}"#, deep(64)), "report is nested more than 64 levels deep".to_owned()),
+        (
+            format!(r#"{{"x": {}}}"#, deep(64)),
+            "report is nested more than 64 levels deep".to_owned(),
+        ),
         ("[".repeat(1_000_000), "report is nested more than 64 levels deep".to_owned()),
+    ] {
+        assert_eq!(read(&text).unwrap_err().to_string(), message, "{text:.300}");
+    }
+}
+
+#[test]
+fn other_json() {
+    let with_wrong = |changed| with_findings(&format!("[{}]", finding(changed)));
+    let deep = |count| format!("{}{}", "[".repeat(count), "]".repeat(count));
+    for (text, message) in [
         ("{}".to_owned(), "report has none of the marks of a known format".to_owned()),
         (deep(60), "report has an unexpected value at line 1, column 2: invalid type: sequence, expected an object".to_owned()),
         ("[]".to_owned(), "report has none of the marks of a known format".to_owned()),
@@ -224,6 +239,15 @@ fn errors() {
              string"
                 .to_owned(),
         ),
+    ] {
+        assert_eq!(read(&text).unwrap_err().to_string(), message, "{text:.300}");
+    }
+}
+
+#[test]
+fn invalid_findings() {
+    let with_wrong = |changed| with_findings(&format!("[{}]", finding(changed)));
+    for (text, message) in [
         (
             with_results(r#"[{}, {"Vulnerabilities": [{}]}]"#),
             "report lacks `Class` in Results[1]".to_owned(),
@@ -293,7 +317,7 @@ fn a_wrong_finding_is_wrong_wherever_the_class_stands() {
 #[test]
 fn not_text() {
     let utf16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let late = [&b"{\"a\": \""[..], &[b'x'; 200_000], b"\xe9\"}"].concat();
+    let late = [&b"{\"a\": \""[..], &b"x".repeat(200_000), b"\xe9\"}"].concat();
     for (bytes, offset, kind) in [
         (utf16.as_slice(), 0, BinaryKind::Utf16),
         (b"\x1f\x8b\x08\x00\x00", 1, BinaryKind::Gzip),
@@ -330,7 +354,7 @@ fn characters_split_between_reads() {
     {
         match parse(Drip(bytes), ReportFormat::Auto) {
             Err(ReportError::NotText { offset: found, .. }) => {
-                assert_eq!(found, offset, "{bytes:?}")
+                assert_eq!(found, offset, "{bytes:?}");
             }
             other => panic!("{other:?}"),
         }
