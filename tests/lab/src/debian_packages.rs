@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
 
@@ -25,6 +26,17 @@ pub struct Mirror {
 impl Mirror {
     /// The mirror that the machine's own apt configuration names, else debootstrap's default.
     pub fn of_this_machine() -> Result<Self> {
+        static MIRROR: OnceLock<Mirror> = OnceLock::new();
+        // apt takes its time, and the answer stays the same.
+        if let Some(mirror) = MIRROR.get() {
+            return Ok(mirror.clone());
+        }
+        let mirror = Self::look_up()?;
+        Ok(MIRROR.get_or_init(|| mirror).clone())
+    }
+
+    /// Asks apt, then debootstrap.
+    fn look_up() -> Result<Self> {
         let targets = program::output(program::system("apt-get")?.args([
             "indextargets",
             "--format",

@@ -9,47 +9,49 @@ use crate::engine::Engine;
 use crate::hermetic::{self, Sources};
 use crate::hermetic_packages::SUITE;
 
+/// What an image of the lab is made of.
+#[derive(Clone, Copy, Debug)]
+pub enum Recipe {
+    /// A Debian suite's `main` alone, with the mirror's updates in reach.
+    Main(&'static str),
+    /// The hermetic world's packages, with their updates in reach or not.
+    Hermetic(Sources),
+    /// A Debian that cannot be patched, for one instruction's reason.
+    Odd(&'static str),
+}
+
 /// Every image the lab can make.
-pub const NAMES: [&str; 12] = [
-    "lab/debian:bookworm-main",
-    "lab/debian:bullseye-main",
-    "lab/debian:trixie-main",
-    "lab/debian:hermetic",
-    "lab/debian:hermetic-failing",
-    "lab/debian:hermetic-tampered",
-    "lab/debian:hermetic-unknown-key",
-    "lab/debian:hermetic-unreachable",
-    "lab/debian:hermetic-unsigned",
-    "lab/none:no-apt",
-    "lab/none:no-os-release",
-    "lab/none:unsupported",
+pub const IMAGES: [(&str, Recipe); 12] = [
+    ("lab/debian:bookworm-main", Recipe::Main("bookworm")),
+    ("lab/debian:bullseye-main", Recipe::Main("bullseye")),
+    ("lab/debian:trixie-main", Recipe::Main("trixie")),
+    ("lab/debian:hermetic", Recipe::Hermetic(Sources::Good)),
+    ("lab/debian:hermetic-failing", Recipe::Hermetic(Sources::Failing)),
+    ("lab/debian:hermetic-tampered", Recipe::Hermetic(Sources::Tampered)),
+    ("lab/debian:hermetic-unknown-key", Recipe::Hermetic(Sources::UnknownKey)),
+    ("lab/debian:hermetic-unreachable", Recipe::Hermetic(Sources::Unreachable)),
+    ("lab/debian:hermetic-unsigned", Recipe::Hermetic(Sources::Unsigned)),
+    ("lab/none:no-apt", Recipe::Odd("RUN rm -r /usr/bin/apt* /usr/lib/apt /etc/apt")),
+    ("lab/none:no-os-release", Recipe::Odd("RUN rm /etc/os-release /usr/lib/os-release")),
+    (
+        "lab/none:unsupported",
+        Recipe::Odd(
+            r#"RUN printf 'ID=plan9\nNAME="Plan 9"\nVERSION_ID=4\n' > /usr/lib/os-release"#,
+        ),
+    ),
 ];
 
 /// Makes sure that an engine has an image of the lab.
 pub fn ensure(engine: &Engine, name: &str) -> Result<()> {
+    let Some((name, recipe)) = IMAGES.into_iter().find(|(known, _)| *known == name) else {
+        let known: Vec<_> = IMAGES.iter().map(|(name, _)| *name).collect();
+        bail!("unknown image: {name}: there are {}", known.join(", "));
+    };
     let _alone = engine.folder().lock("images")?;
-    match name {
-        "lab/debian:bookworm-main" => ensure_main(engine, name, "bookworm"),
-        "lab/debian:bullseye-main" => ensure_main(engine, name, "bullseye"),
-        "lab/debian:trixie-main" => ensure_main(engine, name, "trixie"),
-        "lab/debian:hermetic" => ensure_hermetic(engine, name, Sources::Good),
-        "lab/debian:hermetic-failing" => ensure_hermetic(engine, name, Sources::Failing),
-        "lab/debian:hermetic-tampered" => ensure_hermetic(engine, name, Sources::Tampered),
-        "lab/debian:hermetic-unknown-key" => ensure_hermetic(engine, name, Sources::UnknownKey),
-        "lab/debian:hermetic-unreachable" => ensure_hermetic(engine, name, Sources::Unreachable),
-        "lab/debian:hermetic-unsigned" => ensure_hermetic(engine, name, Sources::Unsigned),
-        "lab/none:no-apt" => {
-            ensure_odd(engine, name, "RUN rm -r /usr/bin/apt* /usr/lib/apt /etc/apt")
-        }
-        "lab/none:no-os-release" => {
-            ensure_odd(engine, name, "RUN rm /etc/os-release /usr/lib/os-release")
-        }
-        "lab/none:unsupported" => ensure_odd(
-            engine,
-            name,
-            r#"RUN printf 'ID=plan9\nNAME="Plan 9"\nVERSION_ID=4\n' > /usr/lib/os-release"#,
-        ),
-        _ => bail!("unknown image: {name}: there are {}", NAMES.join(", ")),
+    match recipe {
+        Recipe::Main(suite) => ensure_main(engine, name, suite),
+        Recipe::Hermetic(sources) => ensure_hermetic(engine, name, sources),
+        Recipe::Odd(instruction) => ensure_odd(engine, name, instruction),
     }
 }
 

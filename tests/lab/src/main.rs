@@ -54,7 +54,8 @@ fn run(arguments: &[&str]) -> Result<()> {
         }
         ["load", names @ ..] => {
             let engine = usable_engine(&folder, None)?;
-            let names = if names.is_empty() { &lab_image::NAMES } else { names };
+            let all = lab_image::IMAGES.map(|(name, _)| name);
+            let names = if names.is_empty() { &all } else { names };
             names.iter().try_for_each(|name| lab_image::ensure(&engine, name))
         }
         ["down"] => {
