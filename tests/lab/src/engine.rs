@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::net::{IpAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -82,7 +83,7 @@ impl Engine {
         let server = match &self.kind {
             Kind::Existing { socket } => {
                 let gateway = gateway(&docker_api::get(socket, "/networks/bridge")?)?;
-                RepositoryServer::new(&self.folder, &existing_home(&self.folder)?, None, gateway)
+                RepositoryServer::new(&self.folder, &self.home()?, None, gateway)
             }
             Kind::Own(own) => own.repository_server()?,
         };
@@ -97,9 +98,11 @@ impl Engine {
             // A builder the user chose for other work would not see this engine's images.
             ("BUILDX_BUILDER", "default".into()),
         ];
-        let settings = self.folder.join("docker-settings");
-        if !machine_has_buildx(&settings) {
-            let plugins = self.folder.folder("docker-settings/cli-plugins")?;
+        let settings = self.home()?.join("docker-settings");
+        if !machine_has_buildx(self.folder.root()) {
+            let plugins = settings.join("cli-plugins");
+            fs::create_dir_all(&plugins)
+                .with_context(|| format!("cannot make a folder: {}", plugins.display()))?;
             let plugin = self.programs()?.join("usr/libexec/docker/cli-plugins/docker-buildx");
             network::link(&plugin, &plugins.join("docker-buildx"))?;
             variables.push(("DOCKER_CONFIG", settings.into()));
@@ -121,6 +124,14 @@ impl Engine {
         let mut command = Command::new(program);
         command.envs(variables);
         Ok(command)
+    }
+
+    /// The folder of what we keep for this engine.
+    fn home(&self) -> Result<PathBuf> {
+        match &self.kind {
+            Kind::Existing { .. } => existing_home(&self.folder),
+            Kind::Own(own) => Ok(own.home().to_path_buf()),
+        }
     }
 
     /// The folder with the docker program and buildx.
@@ -206,11 +217,11 @@ fn gateway(bridge: &Value) -> Result<IpAddr> {
 
 /// Whether the machine's docker program finds a buildx plugin by itself. Our own plugin, put into
 /// the environment by an earlier `cargo lab engine`, does not count.
-fn machine_has_buildx(own_settings: &Path) -> bool {
+fn machine_has_buildx(lab_folder: &Path) -> bool {
     let settings = env::var_os("DOCKER_CONFIG")
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".docker")))
-        .filter(|settings| settings != own_settings)
+        .filter(|settings| !settings.starts_with(lab_folder))
         .map(|settings| settings.join("cli-plugins"));
     settings
         .into_iter()

@@ -334,5 +334,22 @@ fn hide_machine(resolver_settings: &Path) -> Result<()> {
     } else {
         mount_bind(resolver_settings, &seen).map_err(Into::into)
     }
-    .with_context(|| format!("cannot replace: {}", seen.display()))
+    .with_context(|| format!("cannot replace: {}", seen.display()))?;
+    show_own_interfaces()
+}
+
+/// Puts our own network interfaces where `/sys` shows the machine's: the engine reads the state of
+/// its bridge there. The rest of `/sys` has mounts of its own and stays.
+fn show_own_interfaces() -> Result<()> {
+    let own = Path::new("/run/own-sys");
+    fs::create_dir(own).with_context(|| format!("cannot make a folder: {}", own.display()))?;
+    mount(c"sysfs", own, c"sysfs", MountFlags::NOSUID | MountFlags::NODEV, None)
+        .context("cannot mount a /sys for the network namespace")?;
+    // The former holds links to the latter.
+    for folder in ["class/net", "devices/virtual/net"] {
+        let machines = Path::new("/sys").join(folder);
+        mount_bind(own.join(folder), &machines)
+            .with_context(|| format!("cannot replace: {}", machines.display()))?;
+    }
+    Ok(())
 }
