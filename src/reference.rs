@@ -20,10 +20,11 @@ const LEGACY_DEFAULT_DOMAIN: &str = "index.docker.io";
 const OFFICIAL_PREFIX: &str = "library/";
 const DEFAULT_TAG: &str = "latest";
 
-/// The longest text looked at: the longest path, tag and digest are together shorter.
+/// The longest text looked at: the longest domain, path, tag and digest are together shorter.
 const LENGTH_LIMIT: usize = 1024;
-/// The longest repository path, as `distribution/reference` has it.
-const PATH_LIMIT: usize = 255;
+/// The longest repository path, as `distribution/reference` has it, and a little more than the longest
+/// host name of the DNS.
+const PART_LIMIT: usize = 255;
 
 /// A complete reference of an image in a registry: domain, path, and a tag or a digest or both.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,9 +42,9 @@ pub enum ReferenceError {
     /// Nothing is there.
     #[error("empty image reference")]
     Empty,
-    /// A text or a repository path that no registry takes.
+    /// A registry or a repository path longer than any.
     #[error(
-        "image reference is too long, a repository has at most {PATH_LIMIT} characters: {text}"
+        "image reference has a registry or a repository of more than {PART_LIMIT} characters: {text}"
     )]
     TooLong {
         /// Its beginning.
@@ -168,6 +169,9 @@ impl FromStr for ImageReference {
             return Err(ReferenceError::Identifier { text: excerpt() });
         }
         let (domain, remainder) = split_domain(text);
+        if domain.len() > PART_LIMIT {
+            return Err(ReferenceError::TooLong { text: excerpt() });
+        }
         if !is_domain(domain) {
             return Err(ReferenceError::Domain { text: excerpt() });
         }
@@ -355,7 +359,11 @@ mod tests {
             Err(ReferenceError::Identifier { .. })
         ));
         assert!(format!("a.com/{}", "a".repeat(255)).parse::<ImageReference>().is_ok());
-        for text in [format!("a.com/{}", "a".repeat(256)), "a".repeat(2000)] {
+        for text in [
+            format!("a.com/{}", "a".repeat(256)),
+            format!("{}a/b", "a.".repeat(128)),
+            "a".repeat(2000),
+        ] {
             assert!(matches!(text.parse::<ImageReference>(), Err(ReferenceError::TooLong { .. })));
         }
     }
