@@ -135,7 +135,6 @@ impl OwnEngine {
     /// Whether the engine is ready for work.
     pub fn serves(&self) -> bool {
         self.daemon().running().is_some()
-            && RepositoryServer::process(&self.home).running().is_some()
             && self.way_out().running().is_some()
             && docker_api::serves(&self.socket())
     }
@@ -143,12 +142,12 @@ impl OwnEngine {
     /// Starts the engine unless it serves already.
     pub fn start(&self) -> Result<()> {
         if self.serves() {
-            return Ok(());
+            return self.repository_server()?.start();
         }
         let _alone = self.folder.lock(&format!("engine-{}", self.release.version))?;
         // Somebody else may have started it while we waited for the lock.
         if self.serves() {
-            return Ok(());
+            return self.repository_server()?.start();
         }
         program::require_root("an engine of the lab's own")?;
         self.stop()?;

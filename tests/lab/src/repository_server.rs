@@ -77,6 +77,10 @@ impl RepositoryServer {
         if process.running().is_some() {
             return Ok(());
         }
+        let _alone = self.folder.lock("repository-server")?;
+        if process.running().is_some() {
+            return Ok(());
+        }
         let lab = env::current_exe().context("cannot find our own program")?;
         let mut command = program::system("setsid")?;
         // In a namespace of our own there is nobody else who could hear of the server.
