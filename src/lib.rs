@@ -2,11 +2,26 @@
 //!
 //! `ARCHITECTURE.md` has the map; modules stand here from the top layer to the bottom one.
 
-pub mod request;
+pub mod frontend;
+
+pub mod agent;
+
+pub mod failure;
+pub mod reports;
+
+pub mod context;
+pub mod freshness;
+pub mod probe;
 
 pub mod gateway;
 
+pub mod evidence;
+pub mod fixes;
 pub mod patch;
+pub mod plan;
+pub mod request;
+pub mod result;
+pub mod verify;
 
 pub mod distro;
 pub mod image;
@@ -18,6 +33,7 @@ pub mod llb;
 
 pub mod code;
 pub mod digest;
+pub mod glob;
 pub mod package;
 pub mod platform;
 pub mod reference;

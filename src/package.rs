@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::glob;
+
 /// The longest name accepted, in characters.
 ///
 /// Debian sets no limit; a file name (`/var/lib/dpkg/info/NAME.list`) does.
@@ -246,33 +248,7 @@ fn check_name_pattern(text: &str) -> Result<(), PackageError> {
 impl NamePattern {
     /// Whether the pattern stands for `name`.
     pub fn matches(&self, name: &PackageName) -> bool {
-        let (mut pattern, mut text) = (self.0.as_bytes(), name.as_str().as_bytes());
-        // Where to go on when the last `*` must take one character more. Going back only to the last star
-        // is enough, and keeps the work below length × length.
-        let mut retry: Option<(&[u8], &[u8])> = None;
-        loop {
-            match (pattern.split_first(), text.split_first()) {
-                (Some((b'*', after)), _) => {
-                    retry = Some((after, text));
-                    pattern = after;
-                }
-                (Some((wanted, after)), Some((found, rest)))
-                    if wanted == found || *wanted == b'?' =>
-                {
-                    pattern = after;
-                    text = rest;
-                }
-                (None, None) => return true,
-                _ => match retry.and_then(|(after, from)| Some((after, from.split_first()?.1))) {
-                    Some((after, from)) => {
-                        retry = Some((after, from));
-                        pattern = after;
-                        text = from;
-                    }
-                    None => return false,
-                },
-            }
-        }
+        glob::matches(&self.0, name.as_str())
     }
 }
 

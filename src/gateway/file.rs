@@ -96,11 +96,7 @@ pub async fn read_optional_directory(
 }
 
 /// Whether something is at the path.
-pub async fn exists(
-    gateway: &impl Gateway,
-    tree: &Ref,
-    path: &str,
-) -> Result<bool, GatewayError> {
+pub async fn exists(gateway: &impl Gateway, tree: &Ref, path: &str) -> Result<bool, GatewayError> {
     match gateway.stat(tree, path).await {
         Ok(_) => Ok(true),
         Err(error) if error.is_not_found() => Ok(false),

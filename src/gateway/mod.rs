@@ -96,15 +96,6 @@ pub struct Excerpt {
     pub lines: (i32, i32),
 }
 
-/// Where cached results may be imported from (`--cache-from`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CacheImport {
-    /// Such as `registry`.
-    pub kind: String,
-    /// Such as `ref`.
-    pub attributes: BTreeMap<String, String>,
-}
-
 /// An error of the daemon, kept whole so that it can be passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineStatus {

@@ -20,10 +20,11 @@ use crate::llb::Output;
 use crate::pb;
 use crate::pb::llb_bridge_client::LlbBridgeClient;
 use crate::platform::Platform;
+use crate::request::CacheImport;
 
 use super::{
-    CacheImport, Daemon, EngineStatus, FileStat, Gateway, GatewayError, ImageSource, Ref,
-    ResolvedImage, Warning, message,
+    Daemon, EngineStatus, FileStat, Gateway, GatewayError, ImageSource, Ref, ResolvedImage,
+    Warning, message,
 };
 
 /// Error details arrive as HTTP/2 headers and hold whole build files; hyper's default is 16 KiB,
@@ -45,7 +46,9 @@ pub struct StdioGateway {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// stdin or stdout is no pipe, as it is for a frontend.
-    #[error("stdin and stdout are not the pipes of a BuildKit frontend: start suture as `# syntax=` image")]
+    #[error(
+        "stdin and stdout are not the pipes of a BuildKit frontend: start suture as `# syntax=` image"
+    )]
     NoPipes(#[source] io::Error),
     /// No HTTP/2 connection came about.
     #[error("no connection to the daemon")]
@@ -203,9 +206,10 @@ impl Gateway for StdioGateway {
         };
         let digest = match digest.as_str() {
             "" => None,
-            text => Some(text.parse::<Digest>().map_err(|error| {
-                GatewayError::Malformed(error.to_string())
-            })?),
+            text => Some(
+                text.parse::<Digest>()
+                    .map_err(|error| GatewayError::Malformed(error.to_string()))?,
+            ),
         };
         Ok(ResolvedImage { digest, config })
     }

@@ -79,6 +79,16 @@ impl ImageConfig {
             .with_os_version(os_version, features)
     }
 
+    /// The configuration of this very image, with more labels if there are any.
+    pub fn with_labels(&self, labels: &BTreeMap<String, String>) -> Vec<u8> {
+        if labels.is_empty() {
+            return self.original.clone();
+        }
+        let mut value = self.value.clone();
+        set_labels(&mut value, labels);
+        Value::Object(value).to_string().into_bytes()
+    }
+
     /// The configuration of this image with one more layer.
     ///
     /// Everything else stays, keys unknown to us and their order too. The daemon writes `rootfs`.
@@ -94,15 +104,19 @@ impl ImageConfig {
             .ok();
         let entry = serde_json::to_value(history).unwrap_or(Value::Null);
         list(&mut value, "history").push(entry);
-        if !change.labels.is_empty() {
-            let labels = object(object(&mut value, "config"), "Labels");
-            for (key, text) in &change.labels {
-                labels.insert(key.clone(), Value::String(text.clone()));
-            }
-        }
+        set_labels(&mut value, &change.labels);
         // Left over from an inline cache of the base; the exporter writes its own.
         value.remove("moby.buildkit.cache.v0");
         Value::Object(value).to_string().into_bytes()
+    }
+}
+
+fn set_labels(value: &mut Map<String, Value>, labels: &BTreeMap<String, String>) {
+    if !labels.is_empty() {
+        let object = object(object(value, "config"), "Labels");
+        for (key, text) in labels {
+            object.insert(key.clone(), Value::String(text.clone()));
+        }
     }
 }
 

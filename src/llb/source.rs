@@ -142,11 +142,7 @@ impl Local {
         let rows = [
             ("local.session", self.session.clone(), "source.local.sessionid"),
             ("local.followpaths", list(&self.follow_paths), "source.local.followpaths"),
-            (
-                "local.excludepatterns",
-                list(&self.exclude_patterns),
-                "source.local.excludepatterns",
-            ),
+            ("local.excludepatterns", list(&self.exclude_patterns), "source.local.excludepatterns"),
             ("local.sharedkeyhint", self.shared_key_hint.clone(), "source.local.sharedkeyhint"),
         ];
         let mut attributes = Attributes::new();

@@ -1,2 +1,130 @@
-//! Graphs of a patch, and what passes between them and the agent.
+//! The graphs of a patch: fetch has the network, apply changes the image.
+
+use crate::llb::capability::Capabilities;
+use crate::llb::exec::{ContentKey, Exec, Executed, Mount, MountKind, Network, Sharing};
+use crate::llb::{Caching, Display, Output, file};
+use crate::platform::Platform;
+use crate::request::Request;
+
 pub mod task;
+
+use task::{ApplyTask, FetchTask, Task, path};
+
+/// What both steps need.
+#[derive(Clone, Debug)]
+pub struct Steps<'a> {
+    /// The image that has our binary.
+    pub agent: &'a Output,
+    /// The root filesystem of the image to patch.
+    pub root: &'a Output,
+    /// What the image is for.
+    pub platform: &'a Platform,
+    /// What the user asked for.
+    pub request: &'a Request,
+    /// What the daemon can do.
+    pub capabilities: &'a Capabilities,
+}
+
+/// The step that has the network.
+#[derive(Clone, Debug)]
+pub struct Fetch<'a> {
+    /// What to do.
+    pub task: &'a FetchTask,
+    /// Name of the cache of downloaded packages: distro, release, architecture.
+    pub cache: String,
+    /// Text whose change makes an earlier result stale.
+    pub freshness: String,
+    /// The line in the progress output.
+    pub name: String,
+}
+
+/// The program search path inside every step, since an image's own may be anything.
+const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+impl Steps<'_> {
+    /// The tree that fetch hands out: the files and what was found.
+    pub fn fetch(&self, fetch: &Fetch<'_>) -> Option<Output> {
+        let task = Task::Fetch(fetch.task.clone());
+        let namespace =
+            self.request.cache_namespace.as_deref().map_or(String::new(), |it| format!("{it}/"));
+        let cache = format!("{namespace}suture/{}", fetch.cache);
+        let mounts = vec![
+            mount(path::OUT, MountKind::Output(None)),
+            mount(path::WORK, MountKind::Tmpfs { size: None }),
+            // Private, so that a fleet's builds do not wait for each other.
+            mount(path::CACHE, MountKind::Cache { id: cache, sharing: Sharing::Private }),
+        ];
+        let freshness = ("SUTURE_FRESHNESS".to_owned(), fetch.freshness.clone());
+        self.exec(&task, mounts, self.request.network, vec![freshness], &fetch.name)
+            .output(path::OUT)
+    }
+
+    /// The patched root filesystem: the image and one more layer.
+    pub fn apply(&self, task: &ApplyTask, fetched: &Output, name: &str) -> Output {
+        let task = Task::Apply(task.clone());
+        // The content of the image need not be read: its definition names its digest.
+        let content = if self.capabilities.has("exec.mount.cache.content") {
+            ContentKey::Definition
+        } else {
+            ContentKey::Content
+        };
+        let base =
+            MountKind::ReadOnly { tree: self.root.clone(), selector: String::new(), content };
+        // When another fetch gives the same files, an earlier apply is as good.
+        let files = MountKind::ReadOnly {
+            tree: fetched.clone(),
+            selector: path::FILES_IN_OUT.to_owned(),
+            content: ContentKey::Content,
+        };
+        let mounts = vec![
+            mount(path::BASE, base),
+            mount(path::FILES, files),
+            mount(path::WORK, MountKind::Tmpfs { size: None }),
+        ];
+        self.exec(&task, mounts, Network::None, Vec::new(), name).root()
+    }
+
+    fn exec(
+        &self,
+        task: &Task,
+        mut mounts: Vec<Mount>,
+        network: Network,
+        mut environment: Vec<(String, String)>,
+        name: &str,
+    ) -> Executed {
+        let json = serde_json::to_vec(task).unwrap_or_default();
+        let display = Display::named("[internal] write the task");
+        let task = file::make_file(None, path::TASK_FILE, 0o444, &json, &display);
+        for (destination, tree) in [(path::AGENT, self.agent.clone()), (path::TASK, task)] {
+            let content = ContentKey::Content;
+            let kind = MountKind::ReadOnly { tree, selector: String::new(), content };
+            mounts.push(mount(destination, kind));
+        }
+        environment.insert(0, ("PATH".to_owned(), SEARCH_PATH.to_owned()));
+        environment.insert(1, ("SUTURE_VERSION".to_owned(), env!("CARGO_PKG_VERSION").to_owned()));
+        Exec {
+            arguments: vec![
+                path::BINARY.to_owned(),
+                "agent".to_owned(),
+                format!("{}{}", path::TASK, path::TASK_FILE),
+            ],
+            environment,
+            directory: "/".to_owned(),
+            user: "0:0".to_owned(),
+            root: Some(self.root.clone()),
+            mounts,
+            network,
+            sandbox: self.request.sandbox.clone(),
+            platform: self.platform.clone(),
+        }
+        .build(&Display { name: name.to_owned(), caching: self.caching() })
+    }
+
+    fn caching(&self) -> Caching {
+        self.request.caching
+    }
+}
+
+fn mount(destination: &str, kind: MountKind) -> Mount {
+    Mount { destination: destination.to_owned(), kind }
+}

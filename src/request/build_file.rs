@@ -72,10 +72,7 @@ impl BuildFile {
 
     /// The values of all arguments: `given` wins over a default. Also the names that a default
     /// uses.
-    pub fn values(
-        &self,
-        given: &Values,
-    ) -> Result<(Values, BTreeSet<String>), BuildFileError> {
+    pub fn values(&self, given: &Values) -> Result<(Values, BTreeSet<String>), BuildFileError> {
         let mut values = Values::new();
         let mut used = BTreeSet::new();
         for Argument { name, default, line } in &self.arguments {
@@ -313,7 +310,8 @@ mod tests {
 
     #[test]
     fn a_default_uses_earlier_arguments_and_what_was_given() {
-        let file = BuildFile::parse(b"ARG TAG=1 NAME\nARG IMAGE=${NAME:-nginx}:$TAG-${TAG:+x}").unwrap();
+        let file =
+            BuildFile::parse(b"ARG TAG=1 NAME\nARG IMAGE=${NAME:-nginx}:$TAG-${TAG:+x}").unwrap();
         let (values, used) = file.values(&Values::new()).unwrap();
         assert_eq!(values["IMAGE"], "nginx:1-x");
         assert_eq!(used.into_iter().collect::<Vec<_>>(), ["NAME", "TAG"]);
@@ -331,12 +329,7 @@ mod tests {
 
     #[test]
     fn mistakes_name_their_line() {
-        for (text, line) in [
-            ("ARG", 1),
-            ("\nARG A=\"x", 2),
-            ("ARG 1=2", 1),
-            ("ARG =2", 1),
-        ] {
+        for (text, line) in [("ARG", 1), ("\nARG A=\"x", 2), ("ARG 1=2", 1), ("ARG =2", 1)] {
             assert_eq!(BuildFile::parse(text.as_bytes()).unwrap_err().line, line, "{text}");
         }
         assert_eq!(BuildFile::parse(b"ARG A=1\n\xff").unwrap_err().line, 2);

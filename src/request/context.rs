@@ -53,8 +53,8 @@ pub fn named(
     name: &str,
     platform: Option<&Platform>,
 ) -> Result<Option<Context>, ContextError> {
-    let for_platform = platform
-        .and_then(|platform| environment.option(&format!("context:{name}::{platform}")));
+    let for_platform =
+        platform.and_then(|platform| environment.option(&format!("context:{name}::{platform}")));
     let Some(value) = for_platform.or_else(|| environment.option(&format!("context:{name}")))
     else {
         return Ok(None);
@@ -111,8 +111,7 @@ mod tests {
     use super::*;
 
     fn parse(value: &str) -> Result<Option<Context>, ContextError> {
-        let variables =
-            [("BUILDKIT_FRONTEND_OPT_0".to_owned(), format!("context:image={value}"))];
+        let variables = [("BUILDKIT_FRONTEND_OPT_0".to_owned(), format!("context:image={value}"))];
         named(&Environment::from_variables(variables.into_iter()), "image", None)
     }
 

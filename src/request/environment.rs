@@ -16,7 +16,12 @@ pub struct Environment {
     pub session: String,
     /// When the build began.
     pub now: Timestamp,
+    /// The build graph of the frontend's own image, as the daemon hands it out.
+    pub own_image: Option<Vec<u8>>,
 }
+
+/// Where the daemon (0.10 and later) puts the build graph of the frontend's image.
+const OWN_IMAGE: &str = "/run/config/buildkit/metadata/frontend.bin";
 
 impl Environment {
     /// The environment of this process.
@@ -25,10 +30,13 @@ impl Environment {
         reason = "this is the one reader of the environment and the clock"
     )]
     pub fn of_process() -> Self {
-        Self::from_variables(std::env::vars_os().filter_map(|(key, value)| {
-            Some((key.into_string().ok()?, value.into_string().ok()?))
-        }))
+        Self::from_variables(
+            std::env::vars_os().filter_map(|(key, value)| {
+                Some((key.into_string().ok()?, value.into_string().ok()?))
+            }),
+        )
         .at(Timestamp::now())
+        .with_own_image(std::fs::read(OWN_IMAGE).ok())
     }
 
     /// The environment that these variables describe, at the epoch.
@@ -37,6 +45,7 @@ impl Environment {
             options: BTreeMap::new(),
             session: String::new(),
             now: Timestamp::UNIX_EPOCH,
+            own_image: None,
         };
         for (name, value) in variables {
             if name == "BUILDKIT_SESSION_ID" {
@@ -54,6 +63,12 @@ impl Environment {
     #[must_use]
     pub fn at(self, now: Timestamp) -> Self {
         Self { now, ..self }
+    }
+
+    /// The same environment with this build graph of the frontend's image.
+    #[must_use]
+    pub fn with_own_image(self, own_image: Option<Vec<u8>>) -> Self {
+        Self { own_image, ..self }
     }
 
     /// The value of an option of the daemon, if it was given.

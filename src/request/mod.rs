@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use crate::code::Code;
-use crate::gateway::CacheImport;
 use crate::llb::Caching;
 use crate::llb::exec::{Network, Proxy, Sandbox, Ulimit};
 use crate::llb::source::ResolveMode;
@@ -56,8 +55,6 @@ pub struct Request {
     pub sandbox: Sandbox,
     /// Labels for the result (`--label`).
     pub labels: BTreeMap<String, String>,
-    /// `--cache-from`.
-    pub cache_imports: Vec<CacheImport>,
     /// Prefix of the names of cache mounts (`BUILDKIT_CACHE_MOUNT_NS`).
     pub cache_namespace: Option<String>,
 }
@@ -147,6 +144,15 @@ pub enum Refresh {
     Key(String),
 }
 
+/// Where cached results may be imported from (`--cache-from`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheImport {
+    /// Such as `registry`.
+    pub kind: String,
+    /// Such as `ref`.
+    pub attributes: BTreeMap<String, String>,
+}
+
 /// One mistake of the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -184,6 +190,7 @@ pub fn understand(
     reader.refuse_other_instructions();
     reader.refuse_unknown_names();
     reader.refuse_what_is_not_there_yet();
+    reader.problems.extend(cache_imports(environment).err());
     let platform = reader.platform();
     let image = reader.image(platform.as_ref());
     let wanted = reader.wanted();
@@ -239,9 +246,10 @@ pub fn understand(
         labels: environment
             .options
             .iter()
-            .filter_map(|(key, value)| Some((key.strip_prefix("label:")?.to_owned(), value.clone())))
+            .filter_map(|(key, value)| {
+                Some((key.strip_prefix("label:")?.to_owned(), value.clone()))
+            })
             .collect(),
-        cache_imports: reader.cache_imports(),
         cache_namespace: environment
             .option("build-arg:BUILDKIT_CACHE_MOUNT_NS")
             .map(ToOwned::to_owned),
@@ -315,11 +323,9 @@ impl<'a> Reader<'a> {
     ) -> Option<Given> {
         let no_values = build_file::Values::new();
         let alias = row.alias.as_ref();
-        for (place, is_file) in [
-            (arguments, false),
-            (&self.environment.options, false),
-            (in_file, true),
-        ] {
+        for (place, is_file) in
+            [(arguments, false), (&self.environment.options, false), (in_file, true)]
+        {
             let own = if std::ptr::eq(place, &raw const self.environment.options) {
                 &no_values
             } else {
@@ -435,11 +441,7 @@ impl<'a> Reader<'a> {
                 other => self.bad_value(Key::PkgTypes, other),
             }
         }
-        self.choice(
-            Key::LibraryPatchLevel,
-            &[("patch", ()), ("minor", ()), ("major", ())],
-            (),
-        );
+        self.choice(Key::LibraryPatchLevel, &[("patch", ()), ("minor", ()), ("major", ())], ());
     }
 
     fn line(&self, key: Key) -> Option<usize> {
@@ -586,8 +588,10 @@ impl<'a> Reader<'a> {
             ReportFormat::Auto,
         );
         if !matches!(format, ReportFormat::Auto | ReportFormat::Trivy) {
-            let what =
-                format!("reports of format `{}` are not supported yet", self.text(Key::ReportFormat));
+            let what = format!(
+                "reports of format `{}` are not supported yet",
+                self.text(Key::ReportFormat)
+            );
             let line = self.line(Key::ReportFormat);
             self.not_yet(what, line);
         }
@@ -687,38 +691,30 @@ impl<'a> Reader<'a> {
             },
         }
     }
+}
 
-    fn cache_imports(&mut self) -> Vec<CacheImport> {
-        #[derive(serde::Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Entry {
-            r#type: String,
-            attrs: BTreeMap<String, String>,
-        }
-        let mut imports = Vec::new();
-        if let Some(text) = self.environment.option("cache-imports") {
-            match serde_json::from_str::<Vec<Entry>>(text) {
-                Ok(entries) => imports.extend(
-                    entries
-                        .into_iter()
-                        .map(|Entry { r#type: kind, attrs: attributes }| CacheImport {
-                            kind,
-                            attributes,
-                        }),
-                ),
-                Err(error) => {
-                    let message = format!("option `cache-imports` cannot be read: {error}");
-                    self.problem(Code::OptionValue, message, None, None);
-                }
-            }
-        }
-        let old_form = self.environment.option("cache-from").unwrap_or_default();
-        imports.extend(fields(old_form).into_iter().map(|reference| CacheImport {
-            kind: "registry".to_owned(),
-            attributes: BTreeMap::from([("ref".to_owned(), reference)]),
-        }));
-        imports
+/// `--cache-from`: sources of cached results for every solve of the build.
+pub fn cache_imports(environment: &Environment) -> Result<Vec<CacheImport>, Problem> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Entry {
+        r#type: String,
+        attrs: BTreeMap<String, String>,
     }
+    let text = environment.option("cache-imports").unwrap_or("[]");
+    let entries: Vec<Entry> = serde_json::from_str(text).map_err(|error| Problem {
+        code: Code::OptionValue,
+        message: format!("option `cache-imports` cannot be read: {error}"),
+        hint: None,
+        line: None,
+    })?;
+    let import = |Entry { r#type: kind, attrs: attributes }| CacheImport { kind, attributes };
+    let old_form = environment.option("cache-from").unwrap_or_default();
+    let registry = fields(old_form).into_iter().map(|reference| CacheImport {
+        kind: "registry".to_owned(),
+        attributes: BTreeMap::from([("ref".to_owned(), reference)]),
+    });
+    Ok(entries.into_iter().map(import).chain(registry).collect())
 }
 
 fn row(key: Key) -> Option<&'static Row> {

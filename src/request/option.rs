@@ -198,9 +198,9 @@ pub static TABLE: &[Row] = &[
 
 /// The option that has this name or this alias.
 pub fn find(name: &str) -> Option<&'static Row> {
-    TABLE.iter().find(|row| {
-        row.name == name || row.alias.as_ref().is_some_and(|alias| alias.name == name)
-    })
+    TABLE
+        .iter()
+        .find(|row| row.name == name || row.alias.as_ref().is_some_and(|alias| alias.name == name))
 }
 
 /// The option's name that a wrong one was probably meant to be: at most a third of it differs.
@@ -235,9 +235,10 @@ pub fn markdown() -> String {
     for row in TABLE {
         let default =
             if row.default.is_empty() { String::new() } else { format!("`{}`", row.default) };
-        let also = row.alias.as_ref().map_or_else(String::new, |alias| {
-            format!(" (also `{}`)", alias.name)
-        });
+        let also = row
+            .alias
+            .as_ref()
+            .map_or_else(String::new, |alias| format!(" (also `{}`)", alias.name));
         text.push_str(&format!(
             "| `{}`{also} | {} | {default} | {} |\n",
             row.name,

@@ -1,0 +1,187 @@
+//! Apply with apt: upgrade from fetched files, without a network.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::package::{Architecture, PackageName};
+use crate::patch::task::{Lock, LockedPackage, path};
+use crate::pkgdb::extended_states;
+
+use super::super::Failure;
+use super::super::process::Echo;
+use super::super::settle::{Remains, Trace};
+use super::fetch;
+
+/// Where apt keeps which packages were installed automatically.
+const MARKS: &str = "/var/lib/apt/extended_states";
+
+/// A script that, when there, answers whether a package may start its service.
+const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// What an upgrade leaves behind besides the packages: none of it is in the original's spirit.
+const TRACES: &[Trace] = &[
+    Trace::Folder("var/log/apt"),
+    Trace::File("var/log/dpkg.log"),
+    Trace::File("var/log/alternatives.log"),
+    Trace::Suffix("var/lib/dpkg", "-old"),
+    Trace::File("var/lib/dpkg/available"),
+    Trace::File("var/lib/dpkg/lock"),
+    Trace::File("var/lib/dpkg/lock-frontend"),
+    Trace::File("var/lib/dpkg/triggers/Lock"),
+    Trace::File("var/lib/dpkg/triggers/Unincorp"),
+    Trace::Folder("var/lib/dpkg/updates"),
+    Trace::Folder("var/cache/apt"),
+    Trace::Folder("var/lib/apt/lists"),
+    Trace::Suffix("var/cache/debconf", "-old"),
+    Trace::File("var/cache/ldconfig/aux-cache"),
+    Trace::Folder("var/cache/man"),
+    Trace::Folder("var/cache/fontconfig"),
+    Trace::File("var/log/fontconfig.log"),
+    Trace::File("etc/.pwd.lock"),
+    Trace::File("etc/passwd-"),
+    Trace::File("etc/group-"),
+    Trace::File("etc/shadow-"),
+    Trace::File("etc/gshadow-"),
+    Trace::File("etc/subuid-"),
+    Trace::File("etc/subgid-"),
+];
+
+/// Upgrades; what comes back says what is to be settled afterwards.
+pub(in super::super) fn run(lock: &Lock, files: &Path) -> Result<Remains, Failure> {
+    super::make_folders()?;
+    for package in &lock.packages {
+        fetch::check(package, files)?;
+    }
+    let before = super::installed(&super::database()?);
+    let marks = Marks::read()?;
+    let policy = ServicePolicy::forbid()?;
+    let finished = super::run("apt-get", arguments(lock, files), Echo::Shown);
+    policy.restore()?;
+    let finished = finished?;
+    if !finished.success {
+        return Err(super::failure("apt-get install", &finished));
+    }
+    let after = super::installed(&super::database()?);
+    marks.add(after.difference(&before).cloned())?;
+    Ok(Remains { traces: TRACES, common_files: common_files(lock) })
+}
+
+fn arguments(lock: &Lock, files: &Path) -> Vec<String> {
+    let mut arguments = super::common_options();
+    let work = path::WORK;
+    for option in [
+        // Only the given files: without lists apt starts at once, and it would parse the image's.
+        "Dir::Etc::sourcelist=/dev/null".to_owned(),
+        "Dir::Etc::sourceparts=/dev/null".to_owned(),
+        "Dir::Cache::pkgcache=".to_owned(),
+        "Dir::Cache::srcpkgcache=".to_owned(),
+        // Naming a package marks it as wanted by the user; these marks are thrown away.
+        format!("Dir::State::extended_states={work}/extended_states"),
+        "Dpkg::Options::=--force-confdef".to_owned(),
+        "Dpkg::Options::=--force-confold".to_owned(),
+        // The layer is committed or discarded as a whole.
+        "Dpkg::Options::=--force-unsafe-io".to_owned(),
+        format!("Dpkg::Options::=--log={work}/dpkg.log"),
+    ] {
+        arguments.extend(["-o".to_owned(), option]);
+    }
+    for word in ["install", "-q", "-y", "--no-remove"] {
+        arguments.push(word.to_owned());
+    }
+    let paths = lock.packages.iter().map(|package| files.join(&package.file).display().to_string());
+    arguments.extend(paths);
+    arguments
+}
+
+/// The image's marks of automatically installed packages.
+struct Marks(Option<Vec<u8>>);
+
+impl Marks {
+    fn read() -> Result<Self, Failure> {
+        let file = Path::new(MARKS);
+        let bytes = match std::fs::read(file) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Failure::file("read", file, &error)),
+        };
+        let ours = Path::new(path::WORK).join("extended_states");
+        std::fs::write(&ours, bytes.as_deref().unwrap_or_default())
+            .map_err(|error| Failure::file("write", &ours, &error))?;
+        Ok(Self(bytes))
+    }
+
+    /// Marks packages that came as new dependencies; all other marks stay.
+    fn add(
+        self,
+        new: impl IntoIterator<Item = (PackageName, Architecture)>,
+    ) -> Result<(), Failure> {
+        let original = self.0.unwrap_or_default();
+        let merged = extended_states::merge(&original, new);
+        if merged != original {
+            let file = Path::new(MARKS);
+            std::fs::write(file, merged).map_err(|error| Failure::file("write", file, &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Keeps packages' scripts from starting services inside the build.
+///
+/// Images made for containers have such a script; for others we lend ours.
+struct ServicePolicy {
+    lent: bool,
+}
+
+impl ServicePolicy {
+    fn forbid() -> Result<Self, Failure> {
+        let file = Path::new(SERVICE_POLICY);
+        if file.symlink_metadata().is_ok() {
+            return Ok(Self { lent: false });
+        }
+        let failure = |error| Failure::file("write", file, &error);
+        // 101 is «action forbidden by policy» (invoke-rc.d's interface).
+        std::fs::write(file, "#!/bin/sh\nexit 101\n").map_err(failure)?;
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(file, mode).map_err(failure)?;
+        Ok(Self { lent: true })
+    }
+
+    fn restore(self) -> Result<(), Failure> {
+        let file = Path::new(SERVICE_POLICY);
+        if self.lent {
+            std::fs::remove_file(file).map_err(|error| Failure::file("remove", file, &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// The paths that both the old and the new version of an upgraded package have.
+fn common_files(lock: &Lock) -> Vec<PathBuf> {
+    let mut common = Vec::new();
+    for package in &lock.packages {
+        let (Some(old), Some(new)) =
+            (file_list(Path::new(path::BASE), package), file_list(Path::new("/"), package))
+        else {
+            continue;
+        };
+        let old: std::collections::BTreeSet<&str> = old.lines().collect();
+        common.extend(
+            new.lines()
+                .filter(|line| old.contains(line))
+                .filter_map(|line| line.strip_prefix('/'))
+                .filter(|line| !line.is_empty() && *line != ".")
+                .map(PathBuf::from),
+        );
+    }
+    common
+}
+
+/// dpkg's list of a package's files; one with `Multi-Arch: same` has its architecture in the name.
+fn file_list(root: &Path, package: &LockedPackage) -> Option<String> {
+    let folder = root.join("var/lib/dpkg/info");
+    let LockedPackage { name, architecture, .. } = package;
+    [format!("{name}.list"), format!("{name}:{architecture}.list")]
+        .iter()
+        .find_map(|file| std::fs::read(folder.join(file)).ok())
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}

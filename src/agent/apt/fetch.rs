@@ -1,0 +1,410 @@
+//! Fetch with apt: resolve, download, check.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::digest::Digest;
+use crate::package::{Architecture, PackageName};
+use crate::patch::task::{
+    AgentFailure, FetchOutcome, FetchTask, Lock, LockedPackage, Repositories, Target, Targets,
+    Unmet, UnmetReason, Upgrade, path,
+};
+use crate::pkgdb::{Database, InstalledPackage, dpkg};
+use crate::version::{Scheme, Version};
+
+use super::super::process::Echo;
+use super::super::{Failure, say};
+use super::{output, spelled};
+
+/// Most packages whose being kept back is looked into.
+const EXPLAIN_LIMIT: usize = 20;
+
+/// Fills `files` with the packages that the targets need.
+pub(in super::super) fn run(
+    task: &FetchTask,
+    files: &Path,
+) -> Result<(FetchOutcome, Lock), Failure> {
+    super::make_folders()?;
+    let database = super::database()?;
+    hold_excluded(task, &database)?;
+    let native = dpkg::native_architecture(&database)
+        .ok_or_else(|| Failure::new(AgentFailure::PackageManager, "no package is installed"))?;
+    let mut resolution = None;
+    for (number, repositories) in (1..).zip(&task.repositories) {
+        let apt =
+            Apt { options: options(repositories, number)?, database: &database, native: &native };
+        let last = number == task.repositories.len();
+        apt.update()?;
+        resolution = match &task.targets {
+            Targets::Everything => Some(apt.everything(task)?),
+            Targets::Listed(targets) if last => Some(apt.listed_best(targets)?),
+            Targets::Listed(targets) => apt.listed_whole(targets)?,
+        };
+        if let Some(resolution) = &resolution {
+            apt.download(resolution, files)?;
+            break;
+        }
+        say("suture: not all fixes are in the small repositories, asking the others");
+    }
+    let Resolution { packages, unmet, .. } = resolution
+        .ok_or_else(|| Failure::new(AgentFailure::Bug, "the task names no repositories"))?;
+    let upgrades = packages.iter().map(|package| upgrade(package, &database)).collect();
+    let outcome = FetchOutcome { at: seconds_now(), upgrades, unmet };
+    Ok((outcome, Lock { packages }))
+}
+
+fn seconds_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// What apt would do.
+struct Resolution {
+    /// Arguments that name it.
+    goal: Vec<String>,
+    /// The files it takes.
+    packages: Vec<LockedPackage>,
+    /// Targets it does not reach.
+    unmet: Vec<Unmet>,
+}
+
+/// apt with one choice of repositories.
+struct Apt<'a> {
+    options: Vec<String>,
+    database: &'a Database,
+    native: &'a Architecture,
+}
+
+/// A hold is how apt is told not to touch a package; this root filesystem is thrown away.
+fn hold_excluded(task: &FetchTask, database: &Database) -> Result<(), Failure> {
+    let mut arguments = vec!["hold".to_owned()];
+    arguments.extend(
+        database
+            .installed()
+            .filter(|package| is_excluded(task, &package.name))
+            .map(|package| format!("{}:{}", package.name, package.architecture)),
+    );
+    if arguments.len() > 1 {
+        let finished = super::run("apt-mark", arguments, Echo::Hidden)?;
+        if !finished.success {
+            return Err(super::failure("apt-mark", &finished));
+        }
+    }
+    Ok(())
+}
+
+fn is_excluded(task: &FetchTask, name: &PackageName) -> bool {
+    task.exclude.iter().any(|pattern| pattern.matches(name))
+}
+
+fn options(repositories: &Repositories, number: usize) -> Result<Vec<String>, Failure> {
+    let mut options = super::common_options();
+    let mut add = |option: String| options.extend(["-o".to_owned(), option]);
+    add("APT::Update::Error-Mode=any".to_owned());
+    add("Acquire::Retries=2".to_owned());
+    add("Acquire::http::Timeout=30".to_owned());
+    // Without it `--print-uris` leaves out the digests.
+    add("Acquire::ForceHash=SHA256".to_owned());
+    // Our folder is thrown away, so apt's caches cost nothing there and save the next call time.
+    add("Dir::Cache::pkgcache=pkgcache.bin".to_owned());
+    add("Dir::Cache::srcpkgcache=srcpkgcache.bin".to_owned());
+    match repositories {
+        Repositories::Configured => {}
+        Repositories::Files(files) => {
+            let folder = Path::new(path::WORK).join(format!("sources-{number}.d"));
+            std::fs::create_dir_all(&folder)
+                .map_err(|error| Failure::file("make", &folder, &error))?;
+            for (name, content) in files {
+                // Only the last part of the path: the folder is ours.
+                let name = Path::new(name).file_name().unwrap_or_default();
+                let file = folder.join(name);
+                std::fs::write(&file, content)
+                    .map_err(|error| Failure::file("write", &file, &error))?;
+            }
+            add("Dir::Etc::sourcelist=/dev/null".to_owned());
+            add(format!("Dir::Etc::sourceparts={}", folder.display()));
+        }
+    }
+    Ok(options)
+}
+
+impl Apt<'_> {
+    fn call(
+        &self,
+        program: &str,
+        arguments: &[String],
+        echo: Echo,
+    ) -> Result<super::Finished, Failure> {
+        let mut all = self.options.clone();
+        all.extend_from_slice(arguments);
+        super::run(program, all, echo)
+    }
+
+    fn update(&self) -> Result<(), Failure> {
+        let finished = self.call("apt-get", &strings(&["update", "-q"]), Echo::Shown)?;
+        if !finished.success || output::update_is_incomplete(&finished.stderr) {
+            return Err(super::failure("apt-get update", &finished));
+        }
+        Ok(())
+    }
+
+    /// The newest versions that apt would take, in the order of `names`.
+    fn candidates(&self, names: &[String]) -> Result<Vec<Option<Version>>, Failure> {
+        let mut arguments = strings(&["policy"]);
+        arguments.extend_from_slice(names);
+        let finished = self.call("apt-cache", &arguments, Echo::Hidden)?;
+        if !finished.success {
+            return Err(super::failure("apt-cache policy", &finished));
+        }
+        let candidates = output::candidates(&finished.stdout);
+        let candidate = |name: &String| Version::parse(Scheme::Deb, candidates.get(name)?).ok();
+        Ok(names.iter().map(candidate).collect())
+    }
+
+    /// The files that this goal takes; `None` when apt cannot reach it without removing packages.
+    fn solve(&self, goal: &[String]) -> Result<Option<Vec<LockedPackage>>, Failure> {
+        let mut arguments = strings(&["--print-uris", "-qq", "-y", "--no-remove"]);
+        arguments.extend_from_slice(goal);
+        let finished = self.call("apt-get", &arguments, Echo::Hidden)?;
+        if !finished.success {
+            return match output::failure_kind(&finished.stderr, &finished.stdout) {
+                AgentFailure::PackageManager => Ok(None),
+                _ => Err(super::failure("apt-get", &finished)),
+            };
+        }
+        let mut packages = output::files(&finished.stdout).map_err(|line| {
+            let message = format!("a repository gives no SHA-256 for a package: {line}");
+            Failure::new(AgentFailure::Untrusted, message)
+        })?;
+        packages.sort_by(|one, other| one.file.cmp(&other.file));
+        Ok(Some(packages))
+    }
+
+    fn everything(&self, task: &FetchTask) -> Result<Resolution, Failure> {
+        let goal = strings(&["upgrade", "--with-new-pkgs"]);
+        let packages = self.solve(&goal)?.ok_or_else(|| {
+            Failure::new(AgentFailure::PackageManager, "apt-get upgrade finds no solution")
+        })?;
+        let installed: Vec<&InstalledPackage> = self.database.installed().collect();
+        let names: Vec<String> = installed
+            .iter()
+            .map(|package| spelled(&package.name, &package.architecture, self.native))
+            .collect();
+        let mut unmet = Vec::new();
+        for (package, candidate) in installed.into_iter().zip(self.candidates(&names)?) {
+            let kept_back = candidate.is_some_and(|version| version > package.version)
+                && !packages.iter().any(|taken| taken.name == package.name);
+            if kept_back && !is_excluded(task, &package.name) {
+                let reason = if package.held {
+                    UnmetReason::Held
+                } else if unmet.len() < EXPLAIN_LIMIT {
+                    self.explain(&package.name, &package.architecture)?
+                } else {
+                    UnmetReason::Unsolvable { because: "kept back".to_owned() }
+                };
+                let (name, architecture) = (package.name.clone(), package.architecture.clone());
+                unmet.push(Unmet { name, architecture, reason });
+            }
+        }
+        Ok(Resolution { goal, packages, unmet })
+    }
+
+    /// Targets sorted by what the candidates say: those worth upgrading, and those not reached.
+    fn sort<'t>(&self, targets: &'t [Target]) -> Result<(Vec<&'t Target>, Vec<Unmet>), Failure> {
+        let names: Vec<String> = targets.iter().map(|target| self.name(target)).collect();
+        let mut wanted = Vec::new();
+        let mut unmet = Vec::new();
+        for (target, candidate) in targets.iter().zip(self.candidates(&names)?) {
+            let installed = self
+                .database
+                .get(&target.name, &target.architecture)
+                .map(|package| package.version.clone());
+            let newest = candidate.or_else(|| installed.clone());
+            let required =
+                target.at_least.as_ref().and_then(|text| Version::parse(Scheme::Deb, text).ok());
+            let reached = match (&required, &newest) {
+                (Some(required), Some(newest)) => newest >= required,
+                (None, _) => true,
+                (Some(_), None) => false,
+            };
+            if newest > installed {
+                wanted.push(target);
+            }
+            if !reached {
+                let newest = newest.map_or_else(String::new, |version| version.to_string());
+                unmet.push(unmet_target(target, UnmetReason::NoCandidate { newest }));
+            }
+        }
+        Ok((wanted, unmet))
+    }
+
+    /// All targets, or `None` when these repositories are not enough for that.
+    fn listed_whole(&self, targets: &[Target]) -> Result<Option<Resolution>, Failure> {
+        let (wanted, unmet) = self.sort(targets)?;
+        if !unmet.is_empty() {
+            return Ok(None);
+        }
+        let goal = self.goal(&wanted);
+        let solved = self.solve(&goal)?;
+        Ok(solved.map(|packages| Resolution { goal, packages, unmet }))
+    }
+
+    /// As many targets as can be reached together, each other one with its reason.
+    fn listed_best(&self, targets: &[Target]) -> Result<Resolution, Failure> {
+        let (wanted, mut unmet) = self.sort(targets)?;
+        let goal = self.goal(&wanted);
+        if let Some(packages) = self.solve(&goal)? {
+            return Ok(Resolution { goal, packages, unmet });
+        }
+        let mut reached: Vec<&Target> = Vec::new();
+        for target in wanted {
+            reached.push(target);
+            if self.solve(&self.goal(&reached))?.is_none() {
+                reached.pop();
+                let reason = self.explain(&target.name, &target.architecture)?;
+                unmet.retain(|known| {
+                    (&known.name, &known.architecture) != (&target.name, &target.architecture)
+                });
+                unmet.push(unmet_target(target, reason));
+            }
+        }
+        let goal = self.goal(&reached);
+        let packages = self.solve(&goal)?.unwrap_or_default();
+        Ok(Resolution { goal, packages, unmet })
+    }
+
+    fn name(&self, target: &Target) -> String {
+        spelled(&target.name, &target.architecture, self.native)
+    }
+
+    fn goal(&self, targets: &[&Target]) -> Vec<String> {
+        let mut goal = strings(&["install", "--only-upgrade"]);
+        goal.extend(targets.iter().map(|target| self.name(target)));
+        goal
+    }
+
+    /// Why a package cannot be upgraded without removing others.
+    fn explain(
+        &self,
+        name: &PackageName,
+        architecture: &Architecture,
+    ) -> Result<UnmetReason, Failure> {
+        let mut arguments = strings(&["-s", "-y", "install", "--only-upgrade"]);
+        arguments.push(spelled(name, architecture, self.native));
+        let finished = self.call("apt-get", &arguments, Echo::Hidden)?;
+        let of = output::removals(&finished.stdout);
+        if !of.is_empty() {
+            return Ok(UnmetReason::Removal { of });
+        }
+        let because = output::first_error(&finished.stderr).unwrap_or("kept back").to_owned();
+        Ok(UnmetReason::Unsolvable { because })
+    }
+
+    /// Downloads a resolution's files, as far as the cache does not have them, and checks them.
+    fn download(&self, resolution: &Resolution, files: &Path) -> Result<(), Failure> {
+        let partial = files.join("partial");
+        std::fs::create_dir_all(&partial)
+            .map_err(|error| Failure::file("make", &partial, &error))?;
+        for package in &resolution.packages {
+            take_from_cache(package, files);
+        }
+        if !resolution.packages.is_empty() {
+            let mut arguments = strings(&["--download-only", "-q", "-y", "--no-remove"]);
+            arguments
+                .extend(["-o".to_owned(), format!("Dir::Cache::archives={}/", files.display())]);
+            arguments.extend_from_slice(&resolution.goal);
+            let finished = self.call("apt-get", &arguments, Echo::Shown)?;
+            if !finished.success {
+                return Err(super::failure("apt-get", &finished));
+            }
+        }
+        for package in &resolution.packages {
+            check(package, files)?;
+            put_into_cache(package, files);
+        }
+        let rest = [partial, files.join("lock")];
+        std::fs::remove_dir_all(&rest[0])
+            .and_then(|()| std::fs::remove_file(&rest[1]).or_else(ignore_missing))
+            .map_err(|error| Failure::file("remove", &rest[0], &error))
+    }
+}
+
+fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+fn strings(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+fn unmet_target(target: &Target, reason: UnmetReason) -> Unmet {
+    Unmet { name: target.name.clone(), architecture: target.architecture.clone(), reason }
+}
+
+fn upgrade(package: &LockedPackage, database: &Database) -> Upgrade {
+    let exact = database.get(&package.name, &package.architecture);
+    Upgrade {
+        name: package.name.clone(),
+        architecture: package.architecture.clone(),
+        from: exact.filter(|old| old.state.is_installed()).map(|old| old.version.to_string()),
+        to: package.version.clone(),
+    }
+}
+
+/// Digest of a file's content.
+fn digest_of(file: &Path) -> std::io::Result<Digest> {
+    let mut file = std::fs::File::open(file)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => hasher.update(buffer.get(..read).unwrap_or_default()),
+        }
+    }
+    let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}").parse().map_err(std::io::Error::other)
+}
+
+/// An error unless the file is what the lock says.
+pub(super) fn check(package: &LockedPackage, files: &Path) -> Result<(), Failure> {
+    let file = files.join(&package.file);
+    let digest = digest_of(&file).map_err(|error| Failure::file("read", &file, &error))?;
+    if digest == package.digest {
+        return Ok(());
+    }
+    let message = format!(
+        "{} is not what the signed index says: {digest} instead of {}",
+        package.file, package.digest
+    );
+    Err(Failure::new(AgentFailure::Untrusted, message))
+}
+
+fn cached(package: &LockedPackage) -> PathBuf {
+    Path::new(path::CACHE).join(package.digest.as_str().replace(':', "-"))
+}
+
+/// Takes a package that an earlier fetch has downloaded.
+///
+/// Other images' fetches have written to the cache, and apt would trust a file of the right size,
+/// so only a file with the right digest is taken. Anything else is left to apt.
+fn take_from_cache(package: &LockedPackage, files: &Path) {
+    let file = cached(package);
+    if digest_of(&file).is_ok_and(|digest| digest == package.digest) {
+        let target = files.join(&package.file);
+        if std::fs::copy(&file, &target).is_err() {
+            drop(std::fs::remove_file(&target));
+        }
+    }
+}
+
+/// Keeps a package for later fetches; without it they download it again.
+fn put_into_cache(package: &LockedPackage, files: &Path) {
+    let (file, kept) = (files.join(&package.file), cached(package));
+    if !kept.exists() && std::fs::copy(file, &kept).is_err() {
+        drop(std::fs::remove_file(&kept));
+    }
+}

@@ -1,0 +1,206 @@
+//! What apt says, in its own English (`LC_ALL=C.UTF-8`).
+
+use std::collections::BTreeMap;
+
+use crate::digest::Digest;
+use crate::package::{Architecture, PackageName};
+use crate::patch::task::{AgentFailure, LockedPackage};
+
+/// Words of apt and dpkg by what they mean; the first row that matches decides.
+const MEANINGS: &[(AgentFailure, &[&str])] = &[
+    (AgentFailure::NoSpace, &["No space left on device", "You don't have enough free space"]),
+    (
+        AgentFailure::Untrusted,
+        &[
+            "is not signed",
+            "is no longer signed",
+            "NO_PUBKEY",
+            "BADSIG",
+            "EXPKEYSIG",
+            "REVKEYSIG",
+            "couldn't be verified",
+            "could not be verified",
+            "signatures were invalid",
+            "Signed file isn't valid",
+            "Clearsigned file isn't valid",
+            "cannot be authenticated",
+            "Hash Sum mismatch",
+            "File has unexpected size",
+            "Insufficient information available to perform this download securely",
+            "is expired",
+            "is not valid yet",
+        ],
+    ),
+    (
+        AgentFailure::Unreachable,
+        &[
+            "Failed to fetch",
+            "Could not resolve",
+            "Temporary failure resolving",
+            "Could not connect",
+            "Unable to connect",
+            "Connection failed",
+            "Connection timed out",
+            "does not have a Release file",
+            "Some index files failed to download",
+        ],
+    ),
+];
+
+/// The kind of failure that these words mean.
+pub(super) fn failure_kind(stderr: &str, stdout: &str) -> AgentFailure {
+    MEANINGS
+        .iter()
+        .find(|(_, words)| words.iter().any(|word| stderr.contains(word) || stdout.contains(word)))
+        .map_or(AgentFailure::PackageManager, |(kind, _)| *kind)
+}
+
+/// Whether an update that reports success has left an index behind.
+///
+/// apt before 2.1 knows no `APT::Update::Error-Mode` and only warns.
+pub(super) fn update_is_incomplete(stderr: &str) -> bool {
+    stderr.lines().any(|line| {
+        line.starts_with("W: Failed to fetch")
+            || line.starts_with("W: Some index files failed to download")
+            || line.starts_with("W: GPG error")
+    })
+}
+
+/// The first line that apt or dpkg calls an error.
+pub(super) fn first_error(stderr: &str) -> Option<&str> {
+    let mut lines = stderr.lines().map(str::trim);
+    lines.find_map(|line| line.strip_prefix("E: ").or_else(|| line.strip_prefix("dpkg: error: ")))
+}
+
+/// The candidate of each package in the output of `apt-cache policy`, by apt's spelling.
+pub(super) fn candidates(policy: &str) -> BTreeMap<String, String> {
+    let mut candidates = BTreeMap::new();
+    let mut package = None;
+    for line in policy.lines() {
+        if let Some(name) = line.strip_suffix(':').filter(|_| !line.starts_with(' ')) {
+            package = Some(name.to_owned());
+        } else if let (Some(version), Some(name)) =
+            (line.trim_start().strip_prefix("Candidate: "), &package)
+        {
+            candidates.insert(name.clone(), version.trim().to_owned());
+        }
+    }
+    candidates
+}
+
+/// The packages that a simulation would remove.
+pub(super) fn removals(simulation: &str) -> Vec<PackageName> {
+    simulation
+        .lines()
+        .filter_map(|line| line.strip_prefix("Remv "))
+        .filter_map(|rest| rest.split([' ', ':']).next()?.parse().ok())
+        .collect()
+}
+
+/// The files in the output of `apt-get --print-uris`: `'URI' name_version_arch.deb SIZE HASH:…`.
+///
+/// A line that is none, or has no SHA-256, is an error: its text.
+pub(super) fn files(print_uris: &str) -> Result<Vec<LockedPackage>, String> {
+    print_uris
+        .lines()
+        .filter(|line| line.starts_with('\''))
+        .map(|line| file(line).ok_or_else(|| line.to_owned()))
+        .collect()
+}
+
+fn file(line: &str) -> Option<LockedPackage> {
+    let (source, rest) = line.strip_prefix('\'')?.split_once("' ")?;
+    let mut words = rest.split(' ');
+    let file = words.next()?;
+    let digest: Digest = words
+        .find_map(|word| word.strip_prefix("SHA256:"))
+        .and_then(|hash| format!("sha256:{hash}").parse().ok())?;
+    let mut parts = file.strip_suffix(".deb")?.splitn(3, '_');
+    let (name, version, architecture) = (parts.next()?, parts.next()?, parts.next()?);
+    let name: PackageName = name.parse().ok()?;
+    let architecture: Architecture = architecture.parse().ok()?;
+    // The name becomes a path: nothing that leads elsewhere.
+    if file.contains('/') {
+        return None;
+    }
+    Some(LockedPackage {
+        name,
+        architecture,
+        // apt quotes the colon of an epoch in file names, and nothing else a version can have.
+        version: version.replace("%3a", ":").replace("%7e", "~").replace("%2b", "+"),
+        file: file.to_owned(),
+        digest,
+        source: without_credentials(source),
+    })
+}
+
+/// An address as it may be shown: user and password of a private repository taken out.
+fn without_credentials(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let end = rest.find('/').unwrap_or(rest.len());
+    match rest.get(..end).and_then(|authority| authority.rfind('@')) {
+        Some(at) => format!("{scheme}://{}", rest.get(at + 1..).unwrap_or_default()),
+        None => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_as_apt_prints_them() {
+        let hash = "a".repeat(64);
+        let text = format!(
+            "Reading package lists...\n\
+             'http://u:p@x.org/a/perl-base_5.36.0-7%2bdeb12u4_amd64.deb' \
+             perl-base_5.36.0-7+deb12u4_amd64.deb 1609000 SHA256:{hash}\n\
+             'http://x.org/l.deb' login_1%3a4.13+dfsg1-1_amd64.deb 1 SHA256:{hash} \n"
+        );
+        let files = files(&text).unwrap();
+        assert_eq!(files.len(), 2);
+        assert_eq!(files[0].version, "5.36.0-7+deb12u4");
+        assert_eq!(files[0].source, "http://x.org/a/perl-base_5.36.0-7%2bdeb12u4_amd64.deb");
+        assert_eq!(
+            (files[1].name.as_str(), files[1].version.as_str()),
+            ("login", "1:4.13+dfsg1-1")
+        );
+    }
+
+    #[test]
+    fn a_file_without_a_strong_digest_is_refused() {
+        assert!(files("'http://x/a.deb' a_1_all.deb 1 MD5Sum:abc").is_err());
+        assert!(files("'http://x/a.deb' ../a_1_all.deb 1").is_err());
+    }
+
+    #[test]
+    fn candidates_are_read_by_package() {
+        let text = "libc6:\n  Installed: 2.36-9\n  Candidate: 2.36-10\n  Version table:\n \
+                    *** 2.36-9 100\n        100 /var/lib/dpkg/status\nlibc6:i386:\n  \
+                    Installed: 1\n  Candidate: (none)\n";
+        let candidates = candidates(text);
+        assert_eq!(candidates["libc6"], "2.36-10");
+        assert_eq!(candidates["libc6:i386"], "(none)");
+    }
+
+    #[test]
+    fn words_have_meanings() {
+        for (words, kind) in [
+            ("E: The repository 'x' is not signed.", AgentFailure::Untrusted),
+            ("E: Failed to fetch http://x  Hash Sum mismatch", AgentFailure::Untrusted),
+            ("E: Failed to fetch http://x  Could not connect", AgentFailure::Unreachable),
+            ("dpkg: error: cannot copy: No space left on device", AgentFailure::NoSpace),
+            ("E: Unmet dependencies", AgentFailure::PackageManager),
+        ] {
+            assert_eq!(failure_kind(words, ""), kind, "{words}");
+        }
+        assert_eq!(first_error("x\nE: no\nE: never\n"), Some("no"));
+        assert_eq!(
+            removals("Inst a [1] (2 x [amd64])\nRemv lab-victim [1]\nRemv b:i386 [1]\n")
+                .iter()
+                .map(PackageName::as_str)
+                .collect::<Vec<_>>(),
+            ["lab-victim", "b"]
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! The half of suture that runs inside fetch and apply containers.
+//!
+//! Started as `suture agent TASK.json`. It never starts a shell and gives programs argument
+//! vectors only. What it has to say to the user goes to stderr, the log of the step; what it has
+//! to say to the frontend is files in its output mount, or an exit code.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the agent is the part that touches files, processes and the clock"
+)]
+
+mod apt;
+mod process;
+mod settle;
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use crate::patch::task::{AgentFailure, ApplyTask, FetchTask, Lock, Manager, Task, path};
+
+/// Why a task was not done.
+#[derive(Debug)]
+pub struct Failure {
+    kind: AgentFailure,
+    message: String,
+}
+
+impl Failure {
+    fn new(kind: AgentFailure, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// A failed operation on a file; a full disk is told from the rest.
+    fn file(what: &str, file: &Path, error: &io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AgentFailure::NoSpace,
+            _ => AgentFailure::Bug,
+        };
+        Self::new(kind, format!("cannot {what} {}: {error}", file.display()))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+/// Does the task in this file; the result is the process's exit code.
+pub fn run(task_file: &Path) -> u8 {
+    let outcome = read_task(task_file).and_then(|task| match task {
+        Task::Fetch(task) => fetch(&task),
+        Task::Apply(task) => apply(&task),
+    });
+    match outcome {
+        Ok(()) => 0,
+        Err(failure) => {
+            say(&format!("suture: {failure} [{}]", failure.kind.code()));
+            failure.kind.exit_code()
+        }
+    }
+}
+
+/// Writes a line to the step's log.
+#[expect(clippy::print_stderr, reason = "stderr is the step's log, which the user sees")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+fn read_task(file: &Path) -> Result<Task, Failure> {
+    let bytes = std::fs::read(file).map_err(|error| Failure::file("read", file, &error))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::new(AgentFailure::Bug, format!("no task: {error}")))
+}
+
+fn write_json(file: &Path, value: &impl serde::Serialize) -> Result<(), Failure> {
+    let json = serde_json::to_vec_pretty(value)
+        .map_err(|error| Failure::new(AgentFailure::Bug, error.to_string()))?;
+    std::fs::write(file, json).map_err(|error| Failure::file("write", file, &error))
+}
+
+fn fetch(task: &FetchTask) -> Result<(), Failure> {
+    let files = format!("{}{}", path::OUT, path::FILES_IN_OUT);
+    let files = Path::new(&files);
+    std::fs::create_dir_all(files).map_err(|error| Failure::file("make", files, &error))?;
+    let (outcome, lock) = match task.manager {
+        Manager::Apt => apt::fetch::run(task, files)?,
+    };
+    write_json(&files.join(path::LOCK), &lock)?;
+    write_json(Path::new(&format!("{}{}", path::OUT, path::OUTCOME_IN_OUT)), &outcome)
+}
+
+fn apply(task: &ApplyTask) -> Result<(), Failure> {
+    let began = settle::Moment::now(Path::new(path::WORK))?;
+    let files = Path::new(path::FILES);
+    let lock_file = files.join(path::LOCK);
+    let bytes =
+        std::fs::read(&lock_file).map_err(|error| Failure::file("read", &lock_file, &error))?;
+    let lock: Lock = serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::new(AgentFailure::Bug, format!("no lock: {error}")))?;
+    let remains = match task.manager {
+        Manager::Apt => apt::apply::run(&lock, files)?,
+    };
+    settle::run(&settle::Settle {
+        root: Path::new("/"),
+        base: Path::new(path::BASE),
+        began,
+        remains: &remains,
+        latest: task.source_date_epoch,
+    })
+}

@@ -1,0 +1,286 @@
+//! The edge: every error of the crate as what the user reads.
+
+use base64::Engine as _;
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::code::Code;
+use crate::context::{BuildFileProblem, LoadReportError, LoadedBuildFile};
+use crate::gateway::{EngineStatus, Excerpt, GatewayError};
+use crate::llb::DefinitionError;
+use crate::patch::task::AgentFailure;
+use crate::probe::ProbeError;
+use crate::report::ReportError;
+use crate::request::Problem;
+use crate::verify::VerifyError;
+
+/// Why a build fails: one or more problems, and the daemon's own error if it was one.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What is wrong, in the order of the build file's lines.
+    pub problems: Vec<Problem>,
+    /// The daemon's error, whose details are passed on.
+    pub engine: Option<EngineStatus>,
+    excerpts: Vec<Excerpt>,
+}
+
+/// gRPC's code for an error of no particular kind: clients print it without a prefix.
+const UNKNOWN: i32 = 2;
+
+/// Name of the detail that makes a client print the offending lines.
+const SOURCE_DETAIL: &str = "github.com/moby/buildkit/errdefs.Source+json";
+
+impl Failure {
+    /// A failure with one problem.
+    pub fn new(code: Code, message: impl Into<String>, hint: Option<&str>) -> Self {
+        let hint = hint.map(ToOwned::to_owned);
+        Self::of(vec![Problem { code, message: message.into(), hint, line: None }])
+    }
+
+    /// A failure with these problems.
+    pub fn of(problems: Vec<Problem>) -> Self {
+        Self { problems, engine: None, excerpts: Vec::new() }
+    }
+
+    /// A defect of ours.
+    pub fn bug(message: &str) -> Self {
+        let hint = "this is a defect of suture; please report it";
+        Self::new(Code::Bug, message, Some(hint))
+    }
+
+    /// The failure of a container in which the agent ran.
+    pub fn of_step(step: &str, error: GatewayError) -> Self {
+        let GatewayError::Engine(status) = error else { return error.into() };
+        let Some(kind) = status.exit_code().and_then(AgentFailure::from_exit_code) else {
+            return GatewayError::Engine(status).into();
+        };
+        let what = match kind {
+            AgentFailure::Unreachable => "a package repository cannot be reached",
+            AgentFailure::Untrusted => "a package repository or a package cannot be trusted",
+            AgentFailure::NoSpace => "the disk is full",
+            AgentFailure::PackageManager => "the package manager failed",
+            AgentFailure::Bug => "something went wrong in suture",
+        };
+        let failure = Self::new(kind.code(), format!("{step}: {what}"), Some(kind.hint()));
+        Self { engine: Some(*status), ..failure }
+    }
+
+    /// The same failure with the lines of the build file that caused it.
+    #[must_use]
+    pub fn with_excerpts(mut self, loaded: &LoadedBuildFile) -> Self {
+        if loaded.text.is_empty() {
+            return self;
+        }
+        for problem in &mut self.problems {
+            let option = option_behind(problem.code);
+            problem.line = problem.line.or_else(|| loaded.file.line_of(option?));
+        }
+        self.excerpts =
+            self.problems.iter().filter_map(|problem| excerpt(problem, loaded)).collect();
+        self.excerpts.dedup();
+        self
+    }
+
+    /// What the daemon and through it the client get.
+    pub fn into_status(self) -> EngineStatus {
+        let message = self.message();
+        let mut status = self.engine.unwrap_or_else(|| EngineStatus {
+            code: UNKNOWN,
+            message: String::new(),
+            details: Vec::new(),
+        });
+        status.message = message;
+        for excerpt in self.excerpts {
+            let (first, last) = excerpt.lines;
+            let data = base64::engine::general_purpose::STANDARD.encode(&excerpt.text);
+            let detail = json!({
+                "info": { "filename": excerpt.filename, "data": data, "language": "Dockerfile" },
+                "ranges": [{ "start": { "line": first }, "end": { "line": last } }],
+            });
+            status.details.push((SOURCE_DETAIL.to_owned(), Bytes::from(detail.to_string())));
+        }
+        status
+    }
+
+    /// The text of the failure: a line a problem, hints below.
+    pub fn message(&self) -> String {
+        let mut lines = Vec::new();
+        let mut hints: Vec<&str> = Vec::new();
+        for problem in &self.problems {
+            lines.push(format!("{} [{}]", problem.message, problem.code));
+            if let Some(hint) = problem.hint.as_deref().filter(|hint| !hints.contains(hint)) {
+                hints.push(hint);
+                lines.push(format!("  hint: {hint}"));
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+/// The lines of the build file that a problem is about.
+pub fn excerpt(problem: &Problem, loaded: &LoadedBuildFile) -> Option<Excerpt> {
+    let line = i32::try_from(problem.line?).ok()?;
+    let (filename, text) = (loaded.filename.clone(), loaded.text.clone());
+    Some(Excerpt { filename, text, lines: (line, line) })
+}
+
+/// The option that a problem of this kind is about, when the problem names no line itself.
+fn option_behind(code: Code) -> Option<&'static str> {
+    match code {
+        Code::NoImage
+        | Code::ImageReference
+        | Code::ImageConfig
+        | Code::NoOsRelease
+        | Code::UnsupportedDistro
+        | Code::EndOfLife
+        | Code::NoPackageManager
+        | Code::PackageDatabase
+        | Code::NoRepositories => Some("IMAGE"),
+        Code::ReportNotFound
+        | Code::ReportMalformed
+        | Code::ReportTooLarge
+        | Code::ReportFormat
+        | Code::ReportPackageName
+        | Code::ReportOtherDistro
+        | Code::ReportOtherImage
+        | Code::UnmetFix => Some("REPORT"),
+        Code::UpToDate => Some("ON_UP_TO_DATE"),
+        Code::UnknownOption
+        | Code::OptionValue
+        | Code::BuildFile
+        | Code::NotYet
+        | Code::UnusedBuildArgument
+        | Code::RepositoryUnreachable
+        | Code::RepositoryUntrusted
+        | Code::NoSpace
+        | Code::PackageManager
+        | Code::Verification
+        | Code::MissingCapability
+        | Code::Engine
+        | Code::Bug => None,
+    }
+}
+
+impl From<GatewayError> for Failure {
+    fn from(error: GatewayError) -> Self {
+        let message = error.to_string();
+        match error {
+            GatewayError::Engine(status) => {
+                Self { engine: Some(*status), ..Self::new(Code::Engine, message, None) }
+            }
+            GatewayError::Missing(_) => {
+                let hint = "suture needs BuildKit 0.13 or Docker Engine 26 or later";
+                Self::new(Code::MissingCapability, message, Some(hint))
+            }
+            GatewayError::TooLarge { .. } | GatewayError::Malformed(_) => {
+                Self::new(Code::Engine, message, None)
+            }
+        }
+    }
+}
+
+impl From<DefinitionError> for Failure {
+    fn from(error: DefinitionError) -> Self {
+        Self::new(Code::Engine, error.to_string(), None)
+    }
+}
+
+impl From<BuildFileProblem> for Failure {
+    fn from(error: BuildFileProblem) -> Self {
+        match error {
+            BuildFileProblem::Gateway(error) => error.into(),
+            BuildFileProblem::Malformed { loaded, error } => Self::of(vec![Problem {
+                code: Code::BuildFile,
+                message: error.problem,
+                hint: None,
+                line: Some(error.line),
+            }])
+            .with_excerpts(&loaded),
+        }
+    }
+}
+
+impl From<LoadReportError> for Failure {
+    fn from(error: LoadReportError) -> Self {
+        let message = error.to_string();
+        let (code, hint) = match error {
+            LoadReportError::Gateway(error) => return error.into(),
+            LoadReportError::NotFound { .. } => (
+                Code::ReportNotFound,
+                Some(
+                    "the build context is the last argument of docker buildx build; another \
+                     folder can be given with --build-context report=FOLDER",
+                ),
+            ),
+            LoadReportError::TooMany { .. } => (Code::ReportTooLarge, None),
+            LoadReportError::NoInput(_) => (Code::OptionValue, None),
+            LoadReportError::Report { source, .. } => report_code(&source),
+        };
+        Self::new(code, message, hint)
+    }
+}
+
+fn report_code(error: &ReportError) -> (Code, Option<&'static str>) {
+    const MAKE_ONE: &str = "make one with: trivy image --format json --output report.json IMAGE";
+    match error {
+        ReportError::Empty
+        | ReportError::Truncated { .. }
+        | ReportError::NotText { .. }
+        | ReportError::NotJson { .. }
+        | ReportError::TooDeep
+        | ReportError::Shape { .. }
+        | ReportError::MissingField { .. }
+        | ReportError::VulnerabilityId { .. }
+        | ReportError::Architecture { .. }
+        | ReportError::VersionTooLong { .. } => (Code::ReportMalformed, Some(MAKE_ONE)),
+        ReportError::TooLarge | ReportError::TooManyFindings | ReportError::TooManyFixes { .. } => {
+            (Code::ReportTooLarge, Some("scan one image a report, without --list-all-pkgs"))
+        }
+        ReportError::FormatNotYet { .. } => (Code::NotYet, Some(MAKE_ONE)),
+        ReportError::Unrecognised
+        | ReportError::OtherFormat { .. }
+        | ReportError::SchemaVersion { .. } => (Code::ReportFormat, Some(MAKE_ONE)),
+        ReportError::PackageName { .. } => (
+            Code::ReportPackageName,
+            Some("no distro has such a package; nothing of the report was used"),
+        ),
+        ReportError::Read(_) => (Code::Engine, None),
+    }
+}
+
+impl From<ProbeError> for Failure {
+    fn from(error: ProbeError) -> Self {
+        let message = error.to_string();
+        let (code, hint) = match error {
+            ProbeError::Gateway(error) => return error.into(),
+            ProbeError::Config(_) | ProbeError::NoConfig(_) => (Code::ImageConfig, None),
+            ProbeError::NoInput(_) => (Code::OptionValue, None),
+            ProbeError::NoOsRelease => (
+                Code::NoOsRelease,
+                Some("suture patches packages of a distro; this image seems to have none"),
+            ),
+            ProbeError::Distro(_) => (Code::UnsupportedDistro, None),
+            ProbeError::NoPackageManager(_) => (
+                Code::NoPackageManager,
+                Some("images without their own package manager are not supported yet"),
+            ),
+            ProbeError::Database { .. } => (Code::PackageDatabase, None),
+            ProbeError::Unfinished(_) => (
+                Code::PackageDatabase,
+                Some("finish the installation in the image's own build: dpkg --configure -a"),
+            ),
+            ProbeError::NoRepositories | ProbeError::Sources(_) => (
+                Code::NoRepositories,
+                Some("the image's own /etc/apt must say where packages come from"),
+            ),
+        };
+        Self::new(code, message, hint)
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        let hint = "nothing was exported; please report it with the steps' logs";
+        Self::new(Code::Verification, error.to_string(), Some(hint))
+    }
+}

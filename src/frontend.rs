@@ -1,0 +1,356 @@
+//! The order of the steps, and nothing else.
+
+use crate::code::Code;
+use crate::context::{self, LoadedBuildFile, LoadedReport};
+use crate::evidence::{self, Evidence, counted};
+use crate::failure::{self, Failure};
+use crate::fixes::Fixes;
+use crate::freshness::{self, Contract};
+use crate::gateway::{Gateway, Ref, Warning, read_file};
+use crate::llb::{Display, Output, source};
+use crate::patch::task::{ApplyTask, FetchOutcome, FetchTask, Targets, Unmet, path};
+use crate::patch::{Fetch, Steps};
+use crate::plan::{Action, Plan};
+use crate::platform::Platform;
+use crate::probe::{self, Probe, TargetImage};
+use crate::reports;
+use crate::request::environment::Environment;
+use crate::request::{
+    self, OnEndOfLife, OnUnmet, OnUpToDate, Problem, Refresh, Request, Understood, Wanted,
+};
+use crate::result::ResultImage;
+use crate::verify;
+use crate::version::Version;
+
+/// A build that has succeeded.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The root filesystem to return.
+    pub tree: Ref,
+    /// All about it.
+    pub image: ResultImage,
+}
+
+/// Largest outcome of a fetch.
+const OUTCOME_LIMIT: u64 = 16 << 20;
+/// Most unmet fixes that a failure or the warnings name one by one.
+const NAMED_LIMIT: usize = 20;
+
+/// Patches an image as the environment asks, from the first call to the answer.
+pub async fn run(gateway: &impl Gateway, environment: &Environment) -> Result<Finished, Failure> {
+    if let Some(subrequest) = environment.option("requestid") {
+        let message = format!("this request is not supported yet: {subrequest}");
+        return Err(Failure::new(Code::NotYet, message, None));
+    }
+    let loaded = context::build_file(gateway, environment).await?;
+    let mut notices = Notices { list: Vec::new(), vertex: loaded.source.clone() };
+    let outcome = patch(gateway, environment, &loaded, &mut notices).await;
+    notices.send(gateway, &loaded).await?;
+    outcome.map_err(|failure| failure.with_excerpts(&loaded))
+}
+
+/// What the user should know although it does not stop the build.
+struct Notices {
+    list: Vec<Problem>,
+    /// The operation the client shows them with.
+    vertex: Option<Output>,
+}
+
+impl Notices {
+    fn add(&mut self, code: Code, message: impl Into<String>) {
+        self.list.push(Problem { code, message: message.into(), hint: None, line: None });
+    }
+
+    async fn send(self, gateway: &impl Gateway, loaded: &LoadedBuildFile) -> Result<(), Failure> {
+        let Some(vertex) = self.vertex else { return Ok(()) };
+        for notice in self.list {
+            let warning = Warning {
+                short: format!("{}: {}", notice.code, notice.message),
+                detail: notice.hint.clone().into_iter().collect(),
+                vertex: vertex.digest().clone(),
+                excerpt: failure::excerpt(&notice, loaded),
+            };
+            gateway.warn(&warning).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn patch(
+    gateway: &impl Gateway,
+    environment: &Environment,
+    loaded: &LoadedBuildFile,
+    notices: &mut Notices,
+) -> Result<Finished, Failure> {
+    let Understood { request, notices: understood } =
+        request::understand(environment, &loaded.file).map_err(Failure::of)?;
+    notices.list.extend(understood);
+    let platform = request.platform.clone().unwrap_or_else(|| gateway.daemon().platform.clone());
+    let (target, reports) = tokio::join!(
+        probe::image(gateway, &request),
+        load_reports(gateway, environment, &request, &platform),
+    );
+    let (target, loaded_reports) = (target?, reports?);
+    notices.vertex.get_or_insert_with(|| target.root.clone());
+    let probe = probe::system(gateway, &target.tree).await?;
+    check_end_of_life(environment, &request, &probe, notices)?;
+    let relevant = reports::relevant(loaded_reports, &target, &probe)?;
+    notices.list.extend(relevant.notices);
+
+    let plan = match &request.wanted {
+        Wanted::Everything => Plan::everything(),
+        Wanted::Listed { packages, .. } => {
+            let findings = relevant.reports.iter().flat_map(|loaded| &loaded.report.findings);
+            let fixes = Fixes::collect(findings, packages);
+            Plan::listed(&fixes, &request.exclude, probe.system.database())
+        }
+    };
+    let library_findings =
+        relevant.reports.iter().map(|loaded| loaded.report.library_findings).sum();
+    let build = Build {
+        gateway,
+        environment,
+        request: &request,
+        target: &target,
+        probe: &probe,
+        library_findings,
+    };
+    let Action::Upgrade(targets) = plan.action.clone() else {
+        build.judge_unmet(&plan, &[], notices)?;
+        return build.unchanged(&plan, &[]);
+    };
+
+    let agent = own_image(environment, gateway.daemon().platform.clone())?;
+    let steps = Steps {
+        agent: &agent,
+        root: &target.root,
+        platform: &target.platform,
+        request: &request,
+        capabilities: &gateway.daemon().llb,
+    };
+    let (fetched, outcome) = build.fetch(&steps, targets).await?;
+    let plan = plan.after_fetch(&outcome.unmet, |name, architecture| {
+        let mut upgrades = outcome.upgrades.iter();
+        let upgrade = upgrades.find(|one| one.name == *name && one.architecture == *architecture);
+        let installed = probe.system.database().get(name, architecture)?;
+        match upgrade {
+            Some(upgrade) => Version::parse(installed.version.scheme(), &upgrade.to).ok(),
+            None => Some(installed.version.clone()),
+        }
+    });
+    let kept_back: &[Unmet] = if plan.assessments.is_empty() { &outcome.unmet } else { &[] };
+    build.judge_unmet(&plan, kept_back, notices)?;
+    if outcome.upgrades.is_empty() {
+        return build.unchanged(&plan, kept_back);
+    }
+
+    let task =
+        ApplyTask { manager: probe.system.manager(), source_date_epoch: request.source_date_epoch };
+    let name = format!("apply {}, no network", counted(outcome.upgrades.len(), "upgrade"));
+    let patched = gateway.solve(&steps.apply(&task, &fetched, &name)).await?;
+    let after = probe::database_of(gateway, &patched, &probe.system).await;
+    let after = after.map_err(|error| match error {
+        probe::ProbeError::Gateway(error) => Failure::of_step("apply", error),
+        other => other.into(),
+    })?;
+    let verified = verify::verify(probe.system.database(), &after, &outcome.upgrades, plan)?;
+    Ok(build.patched(patched, &verified, kept_back))
+}
+
+async fn load_reports(
+    gateway: &impl Gateway,
+    environment: &Environment,
+    request: &Request,
+    platform: &Platform,
+) -> Result<Vec<LoadedReport>, Failure> {
+    match &request.wanted {
+        Wanted::Listed { reports: Some(location), .. } => {
+            Ok(context::reports(gateway, environment, location, platform).await?)
+        }
+        Wanted::Listed { reports: None, .. } | Wanted::Everything => Ok(Vec::new()),
+    }
+}
+
+fn check_end_of_life(
+    environment: &Environment,
+    request: &Request,
+    probe: &Probe,
+    notices: &mut Notices,
+) -> Result<(), Failure> {
+    let Some(end) = probe.end_of_life.filter(|end| *end < freshness::today(environment)) else {
+        return Ok(());
+    };
+    let message =
+        format!("{} gets no security updates since {end}", probe.os_release.pretty_name());
+    match request.on_end_of_life {
+        OnEndOfLife::Ignore => {}
+        OnEndOfLife::Warn => notices.add(Code::EndOfLife, message),
+        OnEndOfLife::Fail => {
+            let hint = "build the image from a newer release, or set ON_EOL=warn";
+            return Err(Failure::new(Code::EndOfLife, message, Some(hint)));
+        }
+    }
+    Ok(())
+}
+
+/// The image that has our binary, to be mounted into containers.
+fn own_image(environment: &Environment, platform: Platform) -> Result<Output, Failure> {
+    if let Some(definition) = &environment.own_image
+        && let Some(image) = Output::from_definition_bytes(definition)?
+    {
+        return Ok(image);
+    }
+    let name = environment.option("source").ok_or_else(|| Failure::bug("no name of our image"))?;
+    let reference = name.parse().map_err(|_| Failure::bug("our image has a malformed name"))?;
+    let display = Display::named(format!("load {name}"));
+    Ok(source::image(&reference, &platform, source::ResolveMode::Default, &display))
+}
+
+/// What every later step of a build looks at.
+struct Build<'a, G: Gateway> {
+    gateway: &'a G,
+    environment: &'a Environment,
+    request: &'a Request,
+    target: &'a TargetImage,
+    probe: &'a Probe,
+    library_findings: usize,
+}
+
+impl<G: Gateway> Build<'_, G> {
+    /// Fetches, and once more when what is cached misses fixes that may be there by now.
+    async fn fetch(
+        &self,
+        steps: &Steps<'_>,
+        targets: Targets,
+    ) -> Result<(Output, FetchOutcome), Failure> {
+        let (contract, count) = match &targets {
+            Targets::Everything => (Contract::Newest, "all upgrades".to_owned()),
+            Targets::Listed(targets) => {
+                // Without a version the newest is meant.
+                let newest = targets.iter().any(|target| target.at_least.is_none());
+                let contract = if newest { Contract::Newest } else { Contract::Versions };
+                (contract, counted(targets.len(), "upgrade"))
+            }
+        };
+        let manager = self.probe.system.manager();
+        let task = FetchTask {
+            manager,
+            repositories: self.probe.system.repositories(contract == Contract::Versions),
+            targets,
+            exclude: self.request.exclude.clone(),
+        };
+        let name = format!("fetch {count} with {}", manager.as_str());
+        let first = self.fetch_once(steps, &task, contract, &name).await?;
+        let cached = first.1.at < self.environment.now.as_second();
+        let may_be_stale = contract == Contract::Versions
+            && self.request.refresh == Refresh::Auto
+            && !first.1.unmet.is_empty()
+            && cached;
+        if may_be_stale {
+            return self.fetch_once(steps, &task, Contract::Newest, &name).await;
+        }
+        Ok(first)
+    }
+
+    async fn fetch_once(
+        &self,
+        steps: &Steps<'_>,
+        task: &FetchTask,
+        contract: Contract,
+        name: &str,
+    ) -> Result<(Output, FetchOutcome), Failure> {
+        let Self { gateway, environment, request, probe, target, .. } = self;
+        let freshness =
+            freshness::key(*gateway, environment, request, &probe.system, contract).await;
+        let release = probe.os_release.version_id().unwrap_or("rolling");
+        let cache =
+            format!("{}-{release}-{}", probe.os_release.id(), target.platform.architecture());
+        let fetch = Fetch { task, cache, freshness, name: name.to_owned() };
+        let output = steps.fetch(&fetch).ok_or_else(|| Failure::bug("fetch has no output"))?;
+        let tree = gateway.solve(&output).await?;
+        let outcome = read_file(*gateway, &tree, path::OUTCOME_IN_OUT, OUTCOME_LIMIT)
+            .await
+            .map_err(|error| Failure::of_step("fetch", error))?;
+        let outcome = serde_json::from_slice(&outcome)
+            .map_err(|error| Failure::bug(&format!("fetch has a malformed outcome: {error}")))?;
+        Ok((output, outcome))
+    }
+
+    /// Fails or warns about demands that could have been met.
+    fn judge_unmet(
+        &self,
+        plan: &Plan,
+        kept_back: &[Unmet],
+        notices: &mut Notices,
+    ) -> Result<(), Failure> {
+        let mut problems: Vec<Problem> =
+            plan.unmet().map(|unmet| evidence::unmet_problem(unmet.0, unmet.1, unmet.2)).collect();
+        let count = problems.len();
+        problems.truncate(NAMED_LIMIT);
+        if count > NAMED_LIMIT {
+            let message = format!("and {} more", counted(count - NAMED_LIMIT, "unmet fix"));
+            problems.push(Problem { code: Code::UnmetFix, message, hint: None, line: None });
+        }
+        if self.request.on_unmet == OnUnmet::Fail && !problems.is_empty() {
+            let hint = "set ON_UNMET=warn to patch the rest, or name packages in EXCLUDE";
+            for problem in &mut problems {
+                problem.hint = Some(hint.to_owned());
+            }
+            return Err(Failure::of(problems));
+        }
+        notices.list.extend(problems);
+        for unmet in kept_back.iter().take(NAMED_LIMIT) {
+            let why = evidence::reason(&unmet.reason);
+            notices.add(Code::UnmetFix, format!("{} is not upgraded: {why}", unmet.name));
+        }
+        Ok(())
+    }
+
+    fn evidence<'e>(
+        &'e self,
+        plan: &'e Plan,
+        changes: &'e [crate::patch::task::Upgrade],
+        kept_back: &'e [Unmet],
+    ) -> Evidence<'e> {
+        Evidence {
+            image: self.target,
+            distro: self.probe.os_release.pretty_name(),
+            changes,
+            plan,
+            kept_back,
+            library_findings: self.library_findings,
+        }
+    }
+
+    fn unchanged(&self, plan: &Plan, kept_back: &[Unmet]) -> Result<Finished, Failure> {
+        let summary = self.evidence(plan, &[], kept_back).summary();
+        if self.request.on_up_to_date == OnUpToDate::Fail {
+            let message = summary.lines().next().unwrap_or_default();
+            let hint = "ON_UP_TO_DATE=fail is set; `keep` returns the original image";
+            return Err(Failure::new(Code::UpToDate, message, Some(hint)));
+        }
+        let config = self.target.config.with_labels(&self.request.labels);
+        Ok(self.finished(self.target.tree.clone(), config, summary))
+    }
+
+    fn patched(&self, tree: Ref, verified: &verify::Verified, kept_back: &[Unmet]) -> Finished {
+        let evidence = self.evidence(&verified.plan, &verified.changes, kept_back);
+        let seconds =
+            self.request.source_date_epoch.unwrap_or_else(|| self.environment.now.as_second());
+        let created = jiff::Timestamp::from_second(seconds).unwrap_or(self.environment.now);
+        let change = evidence.change(self.probe.system.manager(), created, &self.request.labels);
+        let config = self.target.config.with_change(&change);
+        self.finished(tree, config, evidence.summary())
+    }
+
+    fn finished(&self, tree: Ref, config: Vec<u8>, summary: String) -> Finished {
+        let image = ResultImage {
+            config,
+            base_config: self.target.config.original().to_vec(),
+            platform: self.target.platform.clone(),
+            summary,
+            source_date_epoch: self.request.source_date_epoch,
+        };
+        Finished { tree, image }
+    }
+}

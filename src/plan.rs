@@ -1,0 +1,298 @@
+//! The decision: what to upgrade, or why nothing is done. A pure function.
+
+use crate::fixes::{Demand, Fixes, Requirement, Subject};
+use crate::package::{Architecture, NamePattern, PackageName};
+use crate::patch::task::{Target, Targets, Unmet, UnmetReason};
+use crate::pkgdb::{Database, InstalledPackage};
+use crate::version::Version;
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// What to upgrade; nothing when every demand is met or cannot be met.
+    pub action: Action,
+    /// Every demand with what became of it.
+    pub assessments: Vec<Assessment>,
+}
+
+/// Whether containers have to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The image stays as it is.
+    Nothing,
+    /// These are upgraded.
+    Upgrade(Targets),
+}
+
+/// One demand against one package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assessment {
+    /// The package.
+    pub name: PackageName,
+    /// Its architecture; nothing when the package is not in the image.
+    pub architecture: Option<Architecture>,
+    /// Its version in the image.
+    pub installed: Option<Version>,
+    /// Who wants what.
+    pub demand: Demand,
+    /// What became of it.
+    pub verdict: Verdict,
+}
+
+/// What became of a demand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The image meets it as it is.
+    AlreadyMet,
+    /// There is nothing that could be done.
+    Impossible(Obstacle),
+    /// It can be met by this version; `None` is the newest.
+    Planned(Option<Version>),
+    /// It cannot be met, for this reason.
+    Unmet(Option<Version>, UnmetReason),
+}
+
+/// Why nothing could be done about a demand, without anybody being at fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// No fixed version exists.
+    NoFix,
+    /// What the report calls a version is none.
+    Unreadable(String),
+    /// The package is not in the image.
+    NotInstalled,
+    /// The user excludes it.
+    Excluded,
+}
+
+impl Plan {
+    /// The plan to upgrade all that the distro offers.
+    pub fn everything() -> Self {
+        Self { action: Action::Upgrade(Targets::Everything), assessments: Vec::new() }
+    }
+
+    /// The plan to meet these fixes.
+    pub fn listed(fixes: &Fixes, exclude: &[NamePattern], database: &Database) -> Self {
+        let mut assessments = Vec::new();
+        for (subject, demands) in fixes.packages() {
+            let packages = installed(database, subject);
+            for demand in demands {
+                if packages.is_empty() {
+                    assessments.push(not_installed(subject, demand));
+                }
+                for package in &packages {
+                    let excluded = exclude.iter().any(|pattern| pattern.matches(&package.name));
+                    assessments.push(Assessment {
+                        name: package.name.clone(),
+                        architecture: Some(package.architecture.clone()),
+                        installed: Some(package.version.clone()),
+                        verdict: assess(demand, package, excluded),
+                        demand: demand.clone(),
+                    });
+                }
+            }
+        }
+        let targets = targets(&assessments);
+        let action = if targets.is_empty() {
+            Action::Nothing
+        } else {
+            Action::Upgrade(Targets::Listed(targets))
+        };
+        Self { action, assessments }
+    }
+
+    /// The same plan, knowing which targets fetch did not reach.
+    ///
+    /// A package may reach some of its fixes: `reached` is the version it will have.
+    #[must_use]
+    pub fn after_fetch(
+        mut self,
+        unmet: &[Unmet],
+        reached: impl Fn(&PackageName, &Architecture) -> Option<Version>,
+    ) -> Self {
+        for assessment in &mut self.assessments {
+            let Verdict::Planned(required) = &assessment.verdict else { continue };
+            let Some(architecture) = &assessment.architecture else { continue };
+            let missed = unmet
+                .iter()
+                .find(|unmet| unmet.name == assessment.name && unmet.architecture == *architecture);
+            let Some(missed) = missed else { continue };
+            let enough = match (required, reached(&assessment.name, architecture)) {
+                (Some(required), Some(version)) => version >= *required,
+                (None, version) => version.is_some(),
+                (Some(_), None) => false,
+            };
+            if !enough {
+                assessment.verdict = Verdict::Unmet(required.clone(), missed.reason.clone());
+            }
+        }
+        self
+    }
+
+    /// The demands that could have been met and are not.
+    pub fn unmet(&self) -> impl Iterator<Item = (&Assessment, Option<&Version>, &UnmetReason)> {
+        self.assessments.iter().filter_map(|assessment| match &assessment.verdict {
+            Verdict::Unmet(required, reason) => Some((assessment, required.as_ref(), reason)),
+            _ => None,
+        })
+    }
+}
+
+/// The packages that a demand is about.
+fn installed<'a>(database: &'a Database, subject: &Subject) -> Vec<&'a InstalledPackage> {
+    let found = database.find(&subject.name).filter(|package| package.state.is_installed());
+    let packages: Vec<&InstalledPackage> = found.collect();
+    let exact: Vec<&InstalledPackage> = packages
+        .iter()
+        .copied()
+        .filter(|package| subject.architecture.as_ref() == Some(&package.architecture))
+        .collect();
+    // Scanners name the image's architecture for packages of architecture `all` too.
+    if exact.is_empty() { packages } else { exact }
+}
+
+fn not_installed(subject: &Subject, demand: &Demand) -> Assessment {
+    let verdict = match demand {
+        Demand::Finding { .. } => Verdict::Impossible(Obstacle::NotInstalled),
+        Demand::Named { .. } => Verdict::Unmet(None, UnmetReason::NotInstalled),
+    };
+    Assessment {
+        name: subject.name.clone(),
+        architecture: None,
+        installed: None,
+        demand: demand.clone(),
+        verdict,
+    }
+}
+
+fn assess(demand: &Demand, package: &InstalledPackage, excluded: bool) -> Verdict {
+    match demand.requirement(&package.version) {
+        Requirement::Met => Verdict::AlreadyMet,
+        Requirement::NoFix => Verdict::Impossible(Obstacle::NoFix),
+        Requirement::Unreadable(text) => Verdict::Impossible(Obstacle::Unreadable(text)),
+        Requirement::AtLeast(_) if excluded => Verdict::Impossible(Obstacle::Excluded),
+        Requirement::AtLeast(version) if package.held => Verdict::Unmet(version, UnmetReason::Held),
+        Requirement::AtLeast(version) => Verdict::Planned(version),
+    }
+}
+
+/// One target a package: the highest version that any of its demands needs.
+fn targets(assessments: &[Assessment]) -> Vec<Target> {
+    let mut highest = std::collections::BTreeMap::new();
+    for assessment in assessments {
+        let (Verdict::Planned(required), Some(architecture)) =
+            (&assessment.verdict, &assessment.architecture)
+        else {
+            continue;
+        };
+        let known: &mut Option<Version> =
+            highest.entry((assessment.name.clone(), architecture.clone())).or_default();
+        if required.as_ref().is_some_and(|new| known.as_ref().is_none_or(|old| *new > *old)) {
+            known.clone_from(required);
+        }
+    }
+    highest
+        .into_iter()
+        .map(|((name, architecture), version)| Target {
+            name,
+            architecture,
+            at_least: version.map(|version| version.as_str().to_owned()),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pkgdb::dpkg;
+    use crate::request::WantedPackage;
+    use crate::version::Scheme;
+
+    fn database() -> Database {
+        let stanza = |name: &str, architecture: &str, version: &str, want: &str| {
+            format!(
+                "Package: {name}\nStatus: {want} ok installed\nArchitecture: {architecture}\n\
+                 Version: {version}\n\n"
+            )
+        };
+        let text = [
+            stanza("libc6", "amd64", "2.36-9", "install"),
+            stanza("libc6", "i386", "2.36-8", "install"),
+            stanza("tzdata", "all", "2026a", "install"),
+            stanza("bash", "amd64", "5.2", "hold"),
+        ]
+        .concat();
+        dpkg::parse_status(text.as_bytes()).unwrap()
+    }
+
+    fn plan(packages: &[(&str, &str)], exclude: &[&str]) -> Plan {
+        let packages: Vec<WantedPackage> = packages
+            .iter()
+            .map(|(name, version)| WantedPackage {
+                name: name.parse().unwrap(),
+                version: Some((*version).to_owned()).filter(|version| !version.is_empty()),
+            })
+            .collect();
+        let exclude: Vec<NamePattern> = exclude.iter().map(|text| text.parse().unwrap()).collect();
+        Plan::listed(&Fixes::collect([], &packages), &exclude, &database())
+    }
+
+    fn target_texts(plan: &Plan) -> Vec<String> {
+        match &plan.action {
+            Action::Upgrade(Targets::Listed(targets)) => targets
+                .iter()
+                .map(|target| {
+                    let version = target.at_least.as_deref().unwrap_or("newest");
+                    format!("{}:{}={version}", target.name, target.architecture)
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn every_architecture_gets_what_it_lacks() {
+        let plan = plan(&[("libc6", "2.36-9")], &[]);
+        assert_eq!(target_texts(&plan), ["libc6:i386=2.36-9"]);
+        assert_eq!(plan.assessments.len(), 2);
+    }
+
+    #[test]
+    fn the_highest_demand_is_the_target() {
+        let plan = plan(&[("tzdata", "2026b"), ("tzdata", "2026c"), ("tzdata", "")], &[]);
+        assert_eq!(target_texts(&plan), ["tzdata:all=2026c"]);
+    }
+
+    #[test]
+    fn what_is_not_done_is_named() {
+        let plan = plan(&[("bash", "6"), ("zsh", "1"), ("tzdata", "2026c")], &["tz*"]);
+        assert_eq!(plan.action, Action::Nothing);
+        let verdicts: Vec<&Verdict> =
+            plan.assessments.iter().map(|assessment| &assessment.verdict).collect();
+        let version = Version::parse(Scheme::Deb, "6").unwrap();
+        assert_eq!(
+            verdicts,
+            [
+                &Verdict::Unmet(Some(version), UnmetReason::Held),
+                &Verdict::Impossible(Obstacle::Excluded),
+                &Verdict::Unmet(None, UnmetReason::NotInstalled),
+            ]
+        );
+        assert_eq!(plan.unmet().count(), 2);
+    }
+
+    #[test]
+    fn a_part_of_the_fixes_may_be_reached() {
+        let plan = plan(&[("tzdata", "2026b"), ("tzdata", "2026z")], &[]);
+        let unmet = [Unmet {
+            name: "tzdata".parse().unwrap(),
+            architecture: "all".parse().unwrap(),
+            reason: UnmetReason::NoCandidate { newest: "2026c".to_owned() },
+        }];
+        let plan =
+            plan.after_fetch(&unmet, |_, _| Some(Version::parse(Scheme::Deb, "2026c").unwrap()));
+        let unmet: Vec<_> =
+            plan.unmet().map(|(_, required, _)| required.unwrap().as_str()).collect();
+        assert_eq!(unmet, ["2026z"]);
+    }
+}

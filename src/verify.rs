@@ -1,0 +1,186 @@
+//! The proof: the package database of the result against the plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::package::{Architecture, PackageName};
+use crate::patch::task::Upgrade;
+use crate::pkgdb::{Database, InstalledPackage};
+use crate::plan::{Assessment, Plan, Verdict};
+use crate::version::Version;
+
+/// What was seen in the result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Packages that have another version now, or are new.
+    pub changes: Vec<Upgrade>,
+    /// The demands with what became of them.
+    pub plan: Plan,
+}
+
+/// A result that is not what was planned.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// Packages are gone.
+    #[error("packages are missing from the result: {}", .0.join(", "))]
+    Removed(Vec<String>),
+    /// Packages were left half-installed.
+    #[error("packages are half-installed in the result: {}", .0.join(", "))]
+    Unfinished(Vec<String>),
+    /// Packages have versions that fetch did not choose.
+    #[error("packages have other versions than planned: {}", .0.join(", "))]
+    OtherVersions(Vec<String>),
+    /// A demand that fetch had reached is not met.
+    #[error("fixes are not in the result: {}", .0.join(", "))]
+    NotFixed(Vec<String>),
+}
+
+type Key<'a> = (&'a PackageName, &'a Architecture);
+
+/// Compares the package databases before and after with what fetch announced and with the plan.
+pub fn verify(
+    before: &Database,
+    after: &Database,
+    announced: &[Upgrade],
+    plan: Plan,
+) -> Result<Verified, VerifyError> {
+    refuse(after.unfinished().map(describe).collect(), VerifyError::Unfinished)?;
+    let old = by_key(before);
+    let new = by_key(after);
+    let name = |(name, architecture): Key<'_>| format!("{name}:{architecture}");
+    let announced: BTreeMap<Key<'_>, &Upgrade> =
+        announced.iter().map(|upgrade| ((&upgrade.name, &upgrade.architecture), upgrade)).collect();
+    // A package that moves between one architecture and `all` is the same package.
+    let names: BTreeSet<&PackageName> = new.keys().map(|(name, _)| *name).collect();
+    let removed = old.keys().filter(|key| !new.contains_key(*key) && !names.contains(key.0));
+    refuse(removed.map(|key| name(*key)).collect(), VerifyError::Removed)?;
+
+    let mut changes = Vec::new();
+    let mut unexpected = Vec::new();
+    for (key, package) in &new {
+        let from = old.get(key).map(|package| package.version.as_str().to_owned());
+        let to = package.version.as_str().to_owned();
+        let planned = announced.get(key).map(|upgrade| upgrade.to.as_str());
+        if from.as_deref() == Some(to.as_str()) && planned.is_none_or(|planned| planned == to) {
+            continue;
+        }
+        if planned != Some(to.as_str()) {
+            unexpected.push(describe(package));
+        }
+        let (name, architecture) = (package.name.clone(), package.architecture.clone());
+        changes.push(Upgrade { name, architecture, from, to });
+    }
+    refuse(unexpected, VerifyError::OtherVersions)?;
+
+    let missed = plan.assessments.iter().filter(|assessment| !is_met(assessment, after));
+    refuse(missed.map(describe_demand).collect(), VerifyError::NotFixed)?;
+    Ok(Verified { changes, plan })
+}
+
+fn refuse(
+    found: Vec<String>,
+    error: impl FnOnce(Vec<String>) -> VerifyError,
+) -> Result<(), VerifyError> {
+    if found.is_empty() { Ok(()) } else { Err(error(found)) }
+}
+
+fn by_key(database: &Database) -> BTreeMap<Key<'_>, &InstalledPackage> {
+    database.installed().map(|package| ((&package.name, &package.architecture), package)).collect()
+}
+
+fn describe(package: &InstalledPackage) -> String {
+    format!("{}:{} {}", package.name, package.architecture, package.version)
+}
+
+fn describe_demand(assessment: &Assessment) -> String {
+    match &assessment.verdict {
+        Verdict::Planned(Some(required)) => format!("{} {required}", assessment.name),
+        _ => assessment.name.to_string(),
+    }
+}
+
+/// Whether a planned demand is met by what the result has.
+fn is_met(assessment: &Assessment, after: &Database) -> bool {
+    let Verdict::Planned(Some(required)) = &assessment.verdict else { return true };
+    let packages: Vec<&Version> = after
+        .find(&assessment.name)
+        .filter(|package| package.state.is_installed())
+        .map(|package| &package.version)
+        .collect();
+    let exact = assessment
+        .architecture
+        .as_ref()
+        .and_then(|architecture| after.get(&assessment.name, architecture));
+    match exact {
+        Some(package) => package.version >= *required,
+        None => !packages.is_empty() && packages.iter().all(|version| **version >= *required),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixes::Fixes;
+    use crate::pkgdb::dpkg;
+    use crate::request::WantedPackage;
+
+    fn database(packages: &[(&str, &str, &str)]) -> Database {
+        let text: String = packages
+            .iter()
+            .map(|(name, version, state)| {
+                format!(
+                    "Package: {name}\nStatus: install ok {state}\nArchitecture: amd64\n\
+                     Version: {version}\n\n"
+                )
+            })
+            .collect();
+        dpkg::parse_status(text.as_bytes()).unwrap()
+    }
+
+    fn upgrade(name: &str, to: &str) -> Upgrade {
+        Upgrade {
+            name: name.parse().unwrap(),
+            architecture: "amd64".parse().unwrap(),
+            from: None,
+            to: to.to_owned(),
+        }
+    }
+
+    fn check(
+        after: &[(&str, &str, &str)],
+        announced: &[(&str, &str)],
+    ) -> Result<usize, VerifyError> {
+        let before = database(&[("a", "1", "installed"), ("b", "1", "installed")]);
+        let wanted = WantedPackage { name: "a".parse().unwrap(), version: Some("2".to_owned()) };
+        let plan = Plan::listed(&Fixes::collect([], &[wanted]), &[], &before);
+        let announced: Vec<Upgrade> =
+            announced.iter().map(|(name, to)| upgrade(name, to)).collect();
+        verify(&before, &database(after), &announced, plan).map(|verified| verified.changes.len())
+    }
+
+    #[test]
+    fn a_result_as_planned_passes() {
+        let after = [("a", "2", "installed"), ("b", "1", "installed"), ("c", "1", "installed")];
+        assert_eq!(check(&after, &[("a", "2"), ("c", "1")]), Ok(2));
+    }
+
+    #[test]
+    fn every_other_result_is_refused() {
+        let both = |one: (&'static str, &'static str, &'static str)| [one, ("b", "1", "installed")];
+        assert_eq!(
+            check(&both(("a", "2", "half-configured")), &[("a", "2")]),
+            Err(VerifyError::Unfinished(vec!["a:amd64 2".to_owned()]))
+        );
+        assert_eq!(
+            check(&[("a", "2", "installed")], &[("a", "2")]),
+            Err(VerifyError::Removed(vec!["b:amd64".to_owned()]))
+        );
+        assert_eq!(
+            check(&both(("a", "3", "installed")), &[("a", "2")]),
+            Err(VerifyError::OtherVersions(vec!["a:amd64 3".to_owned()]))
+        );
+        assert_eq!(
+            check(&both(("a", "1", "installed")), &[]),
+            Err(VerifyError::NotFixed(vec!["a 2".to_owned()]))
+        );
+    }
+}
