@@ -10,6 +10,9 @@
 
 use crate::package::Excerpt;
 
+/// The most fields of one stanza; dpkg and apt together know under a hundred.
+const FIELD_LIMIT: usize = 1000;
+
 /// One field of a stanza.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field<'a> {
@@ -19,8 +22,20 @@ pub struct Field<'a> {
     pub line: usize,
     /// What follows the colon on the first line, trimmed.
     pub first: &'a [u8],
-    /// The continuation lines as written, without their line ends.
-    pub continuation: Vec<&'a [u8]>,
+    /// Where the line after the first one begins.
+    after_first: usize,
+    /// All lines after the first one, with comments and line ends.
+    rest: &'a [u8],
+}
+
+impl<'a> Field<'a> {
+    /// The lines that continue the first one, as written but without their line ends.
+    pub fn continuation(&self) -> impl Iterator<Item = &'a [u8]> {
+        let text = self.rest.strip_suffix(b"\n").unwrap_or(self.rest);
+        text.split(|&byte| byte == b'\n')
+            .map(without_return)
+            .filter(|line| line.starts_with(b" ") || line.starts_with(b"\t"))
+    }
 }
 
 /// Fields that belong together.
@@ -42,26 +57,62 @@ impl<'a> Stanza<'a> {
     }
 }
 
-/// A line that is neither a field nor the continuation of one.
+/// Why bytes are not stanzas.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} is not a field: {text}")]
-pub struct ControlError {
-    /// The number of the line, from 1.
-    pub line: usize,
-    /// The line.
-    pub text: Excerpt,
+pub enum ControlError {
+    /// A line that is neither a field nor the continuation of one.
+    #[error("line {line} is not a field: {text}")]
+    NotAField {
+        /// The number of the line, from 1.
+        line: usize,
+        /// The line.
+        text: Excerpt,
+    },
+    /// A stanza with more than a thousand fields.
+    #[error("the stanza that ends at line {line} has more than {FIELD_LIMIT} fields")]
+    TooManyFields {
+        /// The number of the line that is too much, from 1.
+        line: usize,
+    },
 }
 
 /// Splits `bytes` into stanzas, one at a time. After an error nothing more comes.
 pub fn stanzas(bytes: &[u8]) -> impl Iterator<Item = Result<Stanza<'_>, ControlError>> {
-    let mut lines = bytes.split(|&byte| byte == b'\n').zip(1_usize..).fuse();
-    let mut failed = false;
+    let mut reader = Reader { bytes, offset: 0, line: 0, failed: false };
     std::iter::from_fn(move || {
-        let mut fields: Vec<Field<'_>> = Vec::new();
-        while !failed {
-            let Some((text, line)) = lines.next() else { break };
-            // Files that went through Windows still make sense.
-            let text = text.strip_suffix(b"\r").unwrap_or(text);
+        if reader.failed {
+            return None;
+        }
+        let stanza = reader.stanza();
+        reader.failed = stanza.is_err();
+        stanza.map(|fields| (!fields.is_empty()).then_some(Stanza { fields })).transpose()
+    })
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    /// Where the next line begins.
+    offset: usize,
+    /// The number of the last line, from 1.
+    line: usize,
+    failed: bool,
+}
+
+impl<'a> Reader<'a> {
+    /// The next line without its end.
+    fn next_line(&mut self) -> Option<&'a [u8]> {
+        let rest = self.bytes.get(self.offset..).filter(|rest| !rest.is_empty())?;
+        let line = rest.split(|&byte| byte == b'\n').next()?;
+        self.offset += line.len() + 1;
+        self.line += 1;
+        Some(without_return(line))
+    }
+
+    /// The fields up to the next empty line; none at the end.
+    fn stanza(&mut self) -> Result<Vec<Field<'a>>, ControlError> {
+        let mut fields: Vec<Field<'a>> = Vec::new();
+        while let Some(text) = self.next_line() {
+            let line = self.line;
             if text.trim_ascii().is_empty() {
                 if fields.is_empty() {
                     continue;
@@ -72,18 +123,26 @@ pub fn stanzas(bytes: &[u8]) -> impl Iterator<Item = Result<Stanza<'_>, ControlE
                 continue;
             }
             match (text, fields.last_mut(), split_field(text)) {
-                ([b' ' | b'\t', ..], Some(field), _) => field.continuation.push(text),
+                ([b' ' | b'\t', ..], Some(field), _) => {
+                    let end = self.offset.min(self.bytes.len());
+                    field.rest = self.bytes.get(field.after_first..end).unwrap_or_default();
+                }
                 (_, _, Some((name, first))) => {
-                    fields.push(Field { name, line, first, continuation: Vec::new() });
+                    if fields.len() >= FIELD_LIMIT {
+                        return Err(ControlError::TooManyFields { line });
+                    }
+                    fields.push(Field { name, line, first, after_first: self.offset, rest: &[] });
                 }
-                _ => {
-                    failed = true;
-                    return Some(Err(ControlError { line, text: Excerpt::of_bytes(text) }));
-                }
+                _ => return Err(ControlError::NotAField { line, text: Excerpt::of_bytes(text) }),
             }
         }
-        (!fields.is_empty()).then_some(Ok(Stanza { fields }))
-    })
+        Ok(fields)
+    }
+}
+
+/// Files that went through Windows still make sense.
+fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// `Name: value` taken apart, if that is what it is.
@@ -100,12 +159,15 @@ mod tests {
 
     #[test]
     fn syntax() {
-        let text = b"\n\nA: 1\nB:\n x\n# no\n \ty \n\n  \nc : 2\r\n";
+        let text = b"\n\nA: 1\nB:\n x\r\n# no\n \ty z\n\n  \nc : 2\r\n#";
         let parsed: Vec<_> = stanzas(text).collect::<Result<_, _>>().unwrap();
         assert_eq!(parsed.len(), 2);
         assert_eq!((parsed[0].line(), parsed[1].line()), (3, 10));
         assert_eq!(parsed[0].field("a").unwrap().first, b"1");
-        assert_eq!(parsed[0].field("b").unwrap().continuation, [&b" x"[..], b" \ty "]);
+        assert_eq!(
+            parsed[0].field("b").unwrap().continuation().collect::<Vec<_>>(),
+            [&b" x"[..], b" \ty z"]
+        );
         assert_eq!(parsed[1].field("C").unwrap().first, b"2");
         assert_eq!(parsed[1].field("a"), None);
     }
@@ -115,9 +177,20 @@ mod tests {
         for text in ["A: 1\nnonsense\n\nB: 2\n", "A: 1\n: x\nB: 2", "A: 1\na b: x"] {
             let parsed: Vec<_> = stanzas(text.as_bytes()).collect();
             assert_eq!(parsed.len(), 1, "{text}");
-            assert_eq!(parsed[0].as_ref().unwrap_err().line, 2, "{text}");
+            assert!(matches!(parsed[0], Err(ControlError::NotAField { line: 2, .. })), "{text}");
         }
         assert!(stanzas(b" x").next().unwrap().is_err());
         assert!(stanzas(b"").next().is_none());
+    }
+
+    #[test]
+    fn fields_have_a_limit() {
+        let many = "A: 1\n".repeat(FIELD_LIMIT);
+        assert_eq!(stanzas(many.as_bytes()).next().unwrap().unwrap().fields.len(), FIELD_LIMIT);
+        let more = format!("{many}\n\n{many}A: 1\n");
+        assert_eq!(
+            stanzas(more.as_bytes()).nth(1),
+            Some(Err(ControlError::TooManyFields { line: 2 * FIELD_LIMIT + 3 }))
+        );
     }
 }

@@ -1,13 +1,13 @@
 //! A reader that lets only bounded text through.
 //!
-//! `serde_json` does not look at the encoding of what it skips, keeps a byte for each open bracket of it,
-//! and reads as long as there is something. So encoding, nesting and size are checked here, before it sees
-//! the bytes.
+//! `serde_json` does not look at the encoding of what it skips, keeps a byte for each open bracket of it and
+//! the whole of a string, and reads as long as there is something. So encoding, nesting and sizes are
+//! checked here, before it sees the bytes.
 
 use std::io::{self, Read};
 use std::str;
 
-use super::{BinaryKind, DEPTH_LIMIT, SIZE_LIMIT};
+use super::{BinaryKind, DEPTH_LIMIT, SIZE_LIMIT, TEXT_LIMIT};
 
 /// How much is read at first: enough to see what kind of file it is, and to refuse deep nesting before
 /// the parser meets another, less telling mistake.
@@ -20,6 +20,8 @@ pub(super) enum Fault {
     TooLarge,
     /// More open brackets than the limit.
     TooDeep,
+    /// A longer string than the limit.
+    LongText,
     /// Bytes that are not UTF-8.
     NotText { offset: u64, kind: BinaryKind },
 }
@@ -41,6 +43,8 @@ pub(super) struct Guard<R> {
 struct Lexer {
     in_string: bool,
     escaped: bool,
+    /// Bytes of the string so far.
+    length: usize,
     depth: usize,
 }
 
@@ -121,6 +125,10 @@ impl Lexer {
     fn advance(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         for byte in bytes {
             if self.in_string {
+                self.length += 1;
+                if self.length > TEXT_LIMIT {
+                    return Err(Fault::LongText);
+                }
                 match byte {
                     _ if self.escaped => self.escaped = false,
                     b'\\' => self.escaped = true,
@@ -129,7 +137,10 @@ impl Lexer {
                 }
             } else {
                 match byte {
-                    b'"' => self.in_string = true,
+                    b'"' => {
+                        self.in_string = true;
+                        self.length = 0;
+                    }
                     b'[' | b'{' => {
                         self.depth += 1;
                         if self.depth > DEPTH_LIMIT {

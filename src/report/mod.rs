@@ -24,6 +24,9 @@ pub const FINDING_LIMIT: usize = 250_000;
 /// The deepest nesting of arrays and objects; real reports stay below 20.
 pub const DEPTH_LIMIT: usize = 64;
 
+/// The longest string in a report, in bytes; descriptions stay below a tenth of it.
+pub const TEXT_LIMIT: usize = 1 << 20;
+
 const VULNERABILITY_ID_LIMIT: usize = 128;
 /// The longest version kept; what is longer is none.
 const VERSION_LIMIT: usize = 1024;
@@ -285,6 +288,9 @@ pub enum ReportError {
     /// More than [`SIZE_LIMIT`] bytes.
     #[error("report is larger than {} MiB", SIZE_LIMIT >> 20)]
     TooLarge,
+    /// A string of more than [`TEXT_LIMIT`] bytes.
+    #[error("report has a text of more than {} MiB", TEXT_LIMIT >> 20)]
+    LongText,
     /// More than [`FINDING_LIMIT`] findings.
     #[error("report has more than {FINDING_LIMIT} findings")]
     TooManyFindings,
@@ -406,6 +412,7 @@ impl From<Fault> for ReportError {
         match fault {
             Fault::TooLarge => Self::TooLarge,
             Fault::TooDeep => Self::TooDeep,
+            Fault::LongText => Self::LongText,
             Fault::NotText { offset, kind } => Self::NotText { offset, kind },
         }
     }

@@ -384,6 +384,8 @@ fn other_formats() {
 fn limits() {
     let large = io::repeat(b' ');
     assert!(matches!(parse(large, ReportFormat::Auto), Err(ReportError::TooLarge)));
+    let text = b"\"".chain(io::repeat(b'x'));
+    assert!(matches!(parse(text, ReportFormat::Auto), Err(ReportError::LongText)));
     let endless = io::repeat(b'[');
     assert!(matches!(parse(endless, ReportFormat::Auto), Err(ReportError::TooDeep)));
     let one = finding("");

@@ -470,7 +470,7 @@ fn field_text(file: &str, field: &Field<'_>) -> Result<(String, String), AptSour
         })
     };
     let mut value = text(field.first)?;
-    for continuation in &field.continuation {
+    for continuation in field.continuation() {
         value.push('\n');
         value.push_str(&text(continuation)?);
     }
