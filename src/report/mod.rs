@@ -285,12 +285,13 @@ pub enum ReportError {
     /// Arrays and objects in each other without end.
     #[error("report is nested more than {DEPTH_LIMIT} levels deep")]
     TooDeep,
-    /// More than [`SIZE_LIMIT`] bytes.
-    #[error("report is larger than {} MiB", SIZE_LIMIT >> 20)]
+    /// More than [`SIZE_LIMIT`] bytes, or more than [`TEXT_LIMIT`] in one string.
+    #[error(
+        "report is larger than {} MiB, or a single text in it than {} MiB",
+        SIZE_LIMIT >> 20,
+        TEXT_LIMIT >> 20
+    )]
     TooLarge,
-    /// A string of more than [`TEXT_LIMIT`] bytes.
-    #[error("report has a text of more than {} MiB", TEXT_LIMIT >> 20)]
-    LongText,
     /// More than [`FINDING_LIMIT`] findings.
     #[error("report has more than {FINDING_LIMIT} findings")]
     TooManyFindings,
@@ -410,9 +411,8 @@ pub fn parse(reader: impl Read, expected: ReportFormat) -> Result<Report, Report
 impl From<Fault> for ReportError {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::TooLarge => Self::TooLarge,
+            Fault::TooLarge | Fault::LongText => Self::TooLarge,
             Fault::TooDeep => Self::TooDeep,
-            Fault::LongText => Self::LongText,
             Fault::NotText { offset, kind } => Self::NotText { offset, kind },
         }
     }

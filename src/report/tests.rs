@@ -385,7 +385,7 @@ fn limits() {
     let large = io::repeat(b' ');
     assert!(matches!(parse(large, ReportFormat::Auto), Err(ReportError::TooLarge)));
     let text = b"\"".chain(io::repeat(b'x'));
-    assert!(matches!(parse(text, ReportFormat::Auto), Err(ReportError::LongText)));
+    assert!(matches!(parse(text, ReportFormat::Auto), Err(ReportError::TooLarge)));
     let endless = io::repeat(b'[');
     assert!(matches!(parse(endless, ReportFormat::Auto), Err(ReportError::TooDeep)));
     let one = finding("");
