@@ -255,3 +255,41 @@ fn set_time(path: &Path) -> Result<()> {
         .and_then(|file| file.set_times(FileTimes::new().set_modified(time)))
         .with_context(|| format!("cannot set the time of: {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACKAGE: SmallPackage = SmallPackage {
+        name: "lab-try",
+        version: "1:1.0",
+        fields: "Depends: lab-other (= 1:1.0), lab-more (>= 1:1.0)\n",
+        files: &[("etc/lab-try.conf", "a\n"), ("usr/lib/lab-try", "\x7fELF and so on")],
+        script: None,
+    };
+
+    #[test]
+    fn a_package_is_built_and_rebuilt_with_a_fix() {
+        let folder = std::env::temp_dir().join(format!("suture-lab-deb-{}", std::process::id()));
+        fs::create_dir_all(folder.join("fixed")).unwrap();
+        let package = PACKAGE.build(&folder).unwrap();
+        assert!(package.ends_with("lab-try_1.0_all.deb"));
+        let same = fs::read(&package).unwrap();
+        assert_eq!(fs::read(PACKAGE.build(&folder).unwrap()).unwrap(), same);
+
+        let fixed = rebuild(&package, "1:1.0+lab1", Some(""), &folder.join("fixed")).unwrap();
+        assert_eq!(file_name(&fixed).unwrap(), "lab-try_1.0+lab1_all.deb");
+        assert_eq!(
+            field(&fixed, "Depends").unwrap(),
+            "lab-other (= 1:1.0+lab1), lab-more (>= 1:1.0)"
+        );
+        let tree = Tree::unpacked(&fixed, &folder).unwrap();
+        assert_eq!(
+            tree.read("usr/lib/lab-try").unwrap(),
+            "\x7fELF and so on\0fixed in 1:1.0+lab1\0"
+        );
+        assert_eq!(tree.read("etc/lab-try.conf").unwrap(), "a\n");
+        assert_eq!(tree.read("DEBIAN/conffiles").unwrap(), "/etc/lab-try.conf\n");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

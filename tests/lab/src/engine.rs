@@ -53,8 +53,10 @@ impl Engine {
     pub fn usable(folder: &LabFolder, wanted: Option<&str>) -> Result<Self> {
         let release = if let Some(version) = wanted {
             Release::named(version)?
+        } else if let Some(release) = own_release_in_use(folder)? {
+            release
         } else {
-            if let Some(socket) = existing_socket(folder) {
+            if let Some(socket) = existing_socket() {
                 return Ok(Self { folder: folder.clone(), kind: Kind::Existing { socket } });
             }
             let [default, ..] = RELEASES;
@@ -160,12 +162,25 @@ pub fn stop_all(folder: &LabFolder) -> Result<bool> {
     Ok(ran)
 }
 
+/// The release of our own engine that `DOCKER_HOST` points to, if it is one: an earlier `cargo lab
+/// engine` has put it there.
+fn own_release_in_use(folder: &LabFolder) -> Result<Option<Release>> {
+    let host = env::var("DOCKER_HOST").unwrap_or_default();
+    for release in RELEASES {
+        let socket = OwnEngine::new(folder, release)?.socket();
+        if host.strip_prefix("unix://").map(Path::new) == Some(&socket) {
+            return Ok(Some(release));
+        }
+    }
+    Ok(None)
+}
+
 /// The socket of an engine that is there and usable: where `DOCKER_HOST` points, else the default.
-fn existing_socket(folder: &LabFolder) -> Option<PathBuf> {
+fn existing_socket() -> Option<PathBuf> {
     let named = env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
     let host = named.clone().unwrap_or_else(|| format!("unix://{DEFAULT_SOCKET}"));
     let socket = Path::new(host.strip_prefix("unix://").unwrap_or_default());
-    if socket.starts_with(folder.root()) || (named.is_none() && !socket.exists()) {
+    if named.is_none() && !socket.exists() {
         return None;
     }
     match check_existing(&host) {

@@ -102,3 +102,15 @@ fn quoted(word: &str) -> String {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_shell_takes_words_literally() {
+        assert_eq!(quoted("unix:///a/b-c.sock"), "unix:///a/b-c.sock");
+        assert_eq!(quoted("a b$(c)"), "'a b$(c)'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::env;
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write, copy};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Component, Path, PathBuf};
@@ -108,7 +108,6 @@ impl RepositoryServer {
             .context("cannot start the repository server")?;
         process.note(server.id())?;
         let start = Instant::now();
-        // The server makes its log file when it listens.
         while !fs::read_to_string(&errors_path).is_ok_and(|text| text.contains(LISTENING)) {
             if server.try_wait()?.is_some() || start.elapsed() > PATIENCE {
                 let words = fs::read_to_string(&errors_path).unwrap_or_default();
@@ -135,11 +134,7 @@ const LISTENING: &str = "listening";
 pub fn serve(address: &str, root: &Path, log: &Path) -> Result<()> {
     let listener =
         TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(log)
-        .with_context(|| format!("cannot open: {}", log.display()))?;
+    let log = File::create(log).with_context(|| format!("cannot make: {}", log.display()))?;
     let site = Arc::new(Site { root: root.to_path_buf(), log });
     eprintln!("{LISTENING} on {address}");
     for connection in listener.incoming() {
