@@ -30,6 +30,8 @@ codes! {
     NoImage = "no-image",
     /// The image's name is malformed.
     ImageReference = "image-reference",
+    /// The image cannot be found or loaded.
+    ImageUnavailable = "image-unavailable",
     /// An option that does not exist.
     UnknownOption = "unknown-option",
     /// An option's value that means nothing.

@@ -1,6 +1,7 @@
 //! Content digests (OCI image specification, «Digests»).
 
 use std::fmt::{self, Write as _};
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -49,8 +50,24 @@ pub enum DigestError {
 impl Digest {
     /// The sha256 digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
+        Self::sha256(Sha256::digest(bytes).as_slice())
+    }
+
+    /// The sha256 digest of everything that comes out of `reader`.
+    pub fn of_stream(reader: &mut impl Read) -> io::Result<Self> {
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match reader.read(&mut buffer)? {
+                0 => return Ok(Self::sha256(hasher.finalize().as_slice())),
+                read => hasher.update(buffer.get(..read).unwrap_or_default()),
+            }
+        }
+    }
+
+    fn sha256(hash: &[u8]) -> Self {
         let mut text = String::from("sha256:");
-        for byte in Sha256::digest(bytes) {
+        for byte in hash {
             // Writing to a string cannot fail.
             let _ = write!(text, "{byte:02x}");
         }

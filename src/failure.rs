@@ -129,13 +129,23 @@ fn option_behind(code: Code) -> Option<&'static str> {
     match code {
         Code::NoImage
         | Code::ImageReference
+        | Code::ImageUnavailable
         | Code::ImageConfig
         | Code::NoOsRelease
         | Code::UnsupportedDistro
         | Code::EndOfLife
         | Code::NoPackageManager
         | Code::PackageDatabase
-        | Code::NoRepositories => Some("IMAGE"),
+        | Code::NoRepositories
+        // Without a line of ours the client would be shown the `# syntax` line as the culprit.
+        | Code::RepositoryUnreachable
+        | Code::RepositoryUntrusted
+        | Code::NoSpace
+        | Code::PackageManager
+        | Code::Verification
+        | Code::MissingCapability
+        | Code::Engine
+        | Code::Bug => Some("IMAGE"),
         Code::ReportNotFound
         | Code::ReportMalformed
         | Code::ReportTooLarge
@@ -149,15 +159,7 @@ fn option_behind(code: Code) -> Option<&'static str> {
         | Code::OptionValue
         | Code::BuildFile
         | Code::NotYet
-        | Code::UnusedBuildArgument
-        | Code::RepositoryUnreachable
-        | Code::RepositoryUntrusted
-        | Code::NoSpace
-        | Code::PackageManager
-        | Code::Verification
-        | Code::MissingCapability
-        | Code::Engine
-        | Code::Bug => None,
+        | Code::UnusedBuildArgument => None,
     }
 }
 
@@ -253,6 +255,11 @@ impl From<ProbeError> for Failure {
         let message = error.to_string();
         let (code, hint) = match error {
             ProbeError::Gateway(error) => return error.into(),
+            ProbeError::Unavailable { source, .. } => {
+                let failure = Self::from(source);
+                let new = Self::new(Code::ImageUnavailable, message, None);
+                return Self { engine: failure.engine, ..new };
+            }
             ProbeError::Config(_) | ProbeError::NoConfig(_) => (Code::ImageConfig, None),
             ProbeError::NoInput(_) => (Code::OptionValue, None),
             ProbeError::NoOsRelease => (

@@ -68,7 +68,7 @@ impl Fixes {
                 name: finding.package.clone(),
                 architecture: finding.architecture.clone(),
             };
-            let new = finding.fixed.iter().map(|version| version.to_string());
+            let new = finding.fixed.iter().map(ToString::to_string);
             let demand =
                 found.entry((subject, finding.id.clone())).or_insert_with(|| Demand::Finding {
                     id: finding.id.clone(),

@@ -120,7 +120,7 @@ async fn patch(
         return build.unchanged(&plan, &[]);
     };
 
-    let agent = own_image(environment, gateway.daemon().platform.clone())?;
+    let agent = own_image(environment, &gateway.daemon().platform)?;
     let steps = Steps {
         agent: &agent,
         root: &target.root,
@@ -194,7 +194,7 @@ fn check_end_of_life(
 }
 
 /// The image that has our binary, to be mounted into containers.
-fn own_image(environment: &Environment, platform: Platform) -> Result<Output, Failure> {
+fn own_image(environment: &Environment, platform: &Platform) -> Result<Output, Failure> {
     if let Some(definition) = &environment.own_image
         && let Some(image) = Output::from_definition_bytes(definition)?
     {
@@ -203,7 +203,7 @@ fn own_image(environment: &Environment, platform: Platform) -> Result<Output, Fa
     let name = environment.option("source").ok_or_else(|| Failure::bug("no name of our image"))?;
     let reference = name.parse().map_err(|_| Failure::bug("our image has a malformed name"))?;
     let display = Display::named(format!("load {name}"));
-    Ok(source::image(&reference, &platform, source::ResolveMode::Default, &display))
+    Ok(source::image(&reference, platform, source::ResolveMode::Default, &display))
 }
 
 /// What every later step of a build looks at.

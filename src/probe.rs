@@ -121,6 +121,14 @@ pub enum ProbeError {
     /// The daemon failed.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    /// The image cannot be found or loaded.
+    #[error("the image cannot be loaded: {name}: {source}")]
+    Unavailable {
+        /// Its name.
+        name: String,
+        /// The daemon's words.
+        source: GatewayError,
+    },
     /// The configuration cannot be read.
     #[error(transparent)]
     Config(#[from] ImageConfigError),
@@ -170,7 +178,9 @@ pub async fn image(gateway: &impl Gateway, request: &Request) -> Result<TargetIm
         ImageInput::Named(reference) => {
             let (reference, mode) = (reference.clone(), request.resolve_mode);
             let source = ImageSource::Registry { reference: reference.clone(), mode };
-            let resolved = gateway.resolve_image(&source, &platform).await?;
+            let unavailable =
+                |source| ProbeError::Unavailable { name: reference.familiar(), source };
+            let resolved = gateway.resolve_image(&source, &platform).await.map_err(unavailable)?;
             let pinned = match &resolved.digest {
                 Some(digest) => reference.with_digest(digest),
                 None => reference.clone(),
@@ -182,7 +192,9 @@ pub async fn image(gateway: &impl Gateway, request: &Request) -> Result<TargetIm
         }
         ImageInput::Context(Context::OciLayout(layout)) => {
             let source = ImageSource::OciLayout(layout.clone());
-            let resolved = gateway.resolve_image(&source, &platform).await?;
+            let unavailable =
+                |source| ProbeError::Unavailable { name: layout.name.clone(), source };
+            let resolved = gateway.resolve_image(&source, &platform).await.map_err(unavailable)?;
             let root = layout.build(&platform, &Display::named("load image from OCI layout"));
             (None, resolved.digest, ImageConfig::parse(&resolved.config)?, root)
         }

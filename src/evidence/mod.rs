@@ -1,7 +1,6 @@
 //! What we hand out about a patch: the summary, the labels, the history entry.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
@@ -78,11 +77,11 @@ impl Evidence<'_> {
         let mut text = self.headline();
         let changes = self.changes_table();
         if !changes.is_empty() {
-            push(&mut text, &format!("\n{changes}"));
+            text.push_str(&format!("\n{changes}"));
         }
         let left = self.left_table();
         if !left.is_empty() {
-            push(&mut text, &format!("\n{left}"));
+            text.push_str(&format!("\n{left}"));
         }
         let without_fix =
             self.count(|verdict| matches!(verdict, Verdict::Impossible(Obstacle::NoFix)));
@@ -97,7 +96,7 @@ impl Evidence<'_> {
             .map(|(count, what)| format!("{} {what}", counted(*count, "finding")))
             .collect();
         if !notes.is_empty() {
-            push(&mut text, &format!("\n{}\n", notes.join("; ")));
+            text.push_str(&format!("\n{}\n", notes.join("; ")));
         }
         text
     }
@@ -179,11 +178,6 @@ impl Evidence<'_> {
         table.more(rows);
         table
     }
-}
-
-fn push(text: &mut String, more: &str) {
-    // Writing to a string cannot fail.
-    let _: std::fmt::Result = text.write_str(more);
 }
 
 /// A number with its noun.

@@ -37,13 +37,16 @@ impl fmt::Display for Table {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns)
             .map(|column| {
-                let cells = self.rows.iter().filter_map(|row| row.get(column));
-                cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+                let cells = self.rows.iter().skip(1).filter_map(|row| row.get(column));
+                let widest = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
+                let title = self.rows.first().and_then(|row| row.get(column));
+                // A column with nothing in it is left out with its title.
+                if widest == 0 { 0 } else { widest.max(title.map_or(0, String::len)) }
             })
             .collect();
         for row in &self.rows {
             let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
+            for (cell, width) in row.iter().zip(&widths).filter(|(_, width)| **width > 0) {
                 line.push_str(&format!("{cell:width$}  "));
             }
             writeln!(formatter, "{}", line.trim_end())?;
@@ -60,10 +63,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up() {
-        let mut table = Table::new(["a", "b"]);
-        table.push(["long", "x"]);
-        table.push(["é", ""]);
+    fn columns_line_up_and_empty_ones_are_left_out() {
+        let mut table = Table::new(["a", "empty", "b"]);
+        table.push(["long", "", "x"]);
+        table.push(["é", "", ""]);
         table.more(3);
         assert_eq!(table.to_string(), "A     B\nlong  x\né\nand 1 more\n");
     }

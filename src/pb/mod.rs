@@ -8,6 +8,7 @@
     unreachable_pub,
     clippy::all,
     clippy::pedantic,
+    clippy::allow_attributes_without_reason,
     clippy::disallowed_types,
     unused_qualifications,
     reason = "generated code follows its generator's style"

@@ -51,7 +51,7 @@ impl BuildFile {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            let line = before.split(|byte| *byte == b'\n').count();
             BuildFileError { line, problem: "not UTF-8 text".to_owned() }
         })?;
         let mut file = Self::default();
@@ -208,11 +208,9 @@ fn expand(word: &str, values: &Values, used: &mut BTreeSet<String>) -> Result<St
     while let Some(character) = rest.chars().next() {
         rest = rest.get(character.len_utf8()..).unwrap_or_default();
         match (quote, character) {
-            (Some('\''), '\'') => quote = None,
+            (Some('\''), '\'') | (Some('"'), '"') => quote = None,
             (Some('\''), other) => text.push(other),
-            (None, '\'') => quote = Some('\''),
-            (Some('"'), '"') => quote = None,
-            (None, '"') => quote = Some('"'),
+            (None, '\'' | '"') => quote = Some(character),
             (_, '\\') => {
                 if let Some(next) = rest.chars().next() {
                     rest = rest.get(next.len_utf8()..).unwrap_or_default();

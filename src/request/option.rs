@@ -72,8 +72,8 @@ pub enum Values {
     Text(&'static str),
 }
 
-const fn alias(name: &'static str) -> Option<Alias> {
-    Some(Alias { name, words: &[] })
+const fn alias(name: &'static str) -> Alias {
+    Alias { name, words: &[] }
 }
 
 /// Every option.
@@ -81,7 +81,7 @@ pub static TABLE: &[Row] = &[
     Row {
         key: Key::Image,
         name: "IMAGE",
-        alias: alias("image"),
+        alias: Some(alias("image")),
         values: Values::Text("reference"),
         default: "",
         help: "the image to patch; a named context `image` replaces it",
@@ -89,7 +89,7 @@ pub static TABLE: &[Row] = &[
     Row {
         key: Key::Report,
         name: "REPORT",
-        alias: alias("report"),
+        alias: Some(alias("report")),
         values: Values::Text("file, directory or glob"),
         default: "",
         help: "vulnerability report(s) in the build context, or in a named context `report`; \
@@ -98,7 +98,7 @@ pub static TABLE: &[Row] = &[
     Row {
         key: Key::ReportFormat,
         name: "REPORT_FORMAT",
-        alias: alias("scanner"),
+        alias: Some(alias("scanner")),
         values: Values::Words(&["auto", "trivy", "grype", "cyclonedx", "copa", "sarif"]),
         default: "auto",
         help: "format of the reports; `auto` decides by marks in the data",
@@ -122,7 +122,7 @@ pub static TABLE: &[Row] = &[
     Row {
         key: Key::PkgTypes,
         name: "PKG_TYPES",
-        alias: alias("pkg-types"),
+        alias: Some(alias("pkg-types")),
         values: Values::SomeOf(&["os", "library"]),
         default: "os",
         help: "packages of the distro, libraries of languages, or both",
@@ -130,7 +130,7 @@ pub static TABLE: &[Row] = &[
     Row {
         key: Key::LibraryPatchLevel,
         name: "LIBRARY_PATCH_LEVEL",
-        alias: alias("library-patch-level"),
+        alias: Some(alias("library-patch-level")),
         values: Values::Words(&["patch", "minor", "major"]),
         default: "patch",
         help: "how far a library may move",
@@ -189,7 +189,7 @@ pub static TABLE: &[Row] = &[
     Row {
         key: Key::Platform,
         name: "PLATFORM",
-        alias: alias("platform"),
+        alias: Some(alias("platform")),
         values: Values::Text("os/architecture"),
         default: "",
         help: "as `--platform`: what to patch the image for",

@@ -55,7 +55,7 @@ pub(in super::super) fn run(lock: &Lock, files: &Path) -> Result<Remains, Failur
     let before = super::installed(&super::database()?);
     let marks = Marks::read()?;
     let policy = ServicePolicy::forbid()?;
-    let finished = super::run("apt-get", arguments(lock, files), Echo::Shown);
+    let finished = super::run("apt-get", &arguments(lock, files), Echo::Shown);
     policy.restore()?;
     let finished = finished?;
     if !finished.success {

@@ -1,10 +1,7 @@
 //! Fetch with apt: resolve, download, check.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
-
-use sha2::{Digest as _, Sha256};
 
 use crate::digest::Digest;
 use crate::package::{Architecture, PackageName};
@@ -88,7 +85,7 @@ fn hold_excluded(task: &FetchTask, database: &Database) -> Result<(), Failure> {
             .map(|package| format!("{}:{}", package.name, package.architecture)),
     );
     if arguments.len() > 1 {
-        let finished = super::run("apt-mark", arguments, Echo::Hidden)?;
+        let finished = super::run("apt-mark", &arguments, Echo::Hidden)?;
         if !finished.success {
             return Err(super::failure("apt-mark", &finished));
         }
@@ -140,7 +137,7 @@ impl Apt<'_> {
     ) -> Result<super::Finished, Failure> {
         let mut all = self.options.clone();
         all.extend_from_slice(arguments);
-        super::run(program, all, echo)
+        super::run(program, &all, echo)
     }
 
     fn update(&self) -> Result<(), Failure> {
@@ -354,19 +351,8 @@ fn upgrade(package: &LockedPackage, database: &Database) -> Upgrade {
     }
 }
 
-/// Digest of a file's content.
 fn digest_of(file: &Path) -> std::io::Result<Digest> {
-    let mut file = std::fs::File::open(file)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            read => hasher.update(buffer.get(..read).unwrap_or_default()),
-        }
-    }
-    let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}").parse().map_err(std::io::Error::other)
+    Digest::of_stream(&mut std::fs::File::open(file)?)
 }
 
 /// An error unless the file is what the lock says.

@@ -43,7 +43,7 @@ fn common_options() -> Vec<String> {
         "Acquire::Languages=none".to_owned(),
         "Dpkg::Use-Pty=false".to_owned(),
         "APT::Color=false".to_owned(),
-        // Old: upgrades are what the user asked for, not what apt would tidy up besides.
+        // Upgrades are what the user asked for, not what apt would tidy up besides.
         "APT::Get::AutomaticRemove=false".to_owned(),
         "APT::Install-Recommends=false".to_owned(),
         "APT::Install-Suggests=false".to_owned(),
@@ -63,8 +63,8 @@ fn make_folders() -> Result<(), Failure> {
 }
 
 /// Runs a program of the family and tells a failure's kind by its words.
-fn run(program: &str, arguments: Vec<String>, echo: Echo) -> Result<Finished, Failure> {
-    process::run(program, &arguments, ENVIRONMENT, echo)
+fn run(program: &str, arguments: &[String], echo: Echo) -> Result<Finished, Failure> {
+    process::run(program, arguments, ENVIRONMENT, echo)
 }
 
 /// The failure that a program's words mean.
