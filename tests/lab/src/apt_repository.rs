@@ -77,6 +77,7 @@ fn stanza(control: &str, name: &str, bytes: &[u8]) -> String {
     )
 }
 
+/// Writes a text file.
 fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write: {}", path.display()))
 }

@@ -145,15 +145,18 @@ impl Tree {
         Ok(tree)
     }
 
+    /// A path in the tree.
     fn path(&self, below: &str) -> PathBuf {
         self.root.join(below)
     }
 
+    /// The text of a file in the tree.
     fn read(&self, path: &str) -> Result<String> {
         let path = self.path(path);
         fs::read_to_string(&path).with_context(|| format!("cannot read: {}", path.display()))
     }
 
+    /// Writes a text file into the tree.
     fn write(&self, path: &str, text: &str) -> Result<()> {
         let path = self.path(path);
         let folder = path.parent().context("a file has no folder")?;

@@ -108,6 +108,7 @@ impl Mirror {
             .with_context(|| format!("debootstrap names no default mirror: {}", script.display()))
     }
 
+    /// A mirror, whose security updates lie beside the archive unless we know better.
     fn new(archive: &str, security: Option<&str>) -> Option<Self> {
         let archive = archive.trim_end_matches('/');
         // Mirrors carry the two side by side.
@@ -202,6 +203,7 @@ impl Archive {
         Ok(files)
     }
 
+    /// `apt-get` with everything of its own kept in our folder.
     fn apt_get(&self) -> Result<Command> {
         let mut command = program::system("apt-get")?;
         let set = |name: &str, value: &Path| {

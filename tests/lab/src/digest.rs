@@ -7,6 +7,7 @@ pub fn of_bytes(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
+/// Bytes as two lower-case digits each.
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes
         .iter()

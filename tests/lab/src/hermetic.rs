@@ -155,6 +155,7 @@ struct Packages {
 }
 
 impl Packages {
+    /// Builds every package.
     fn make(folder: &LabFolder, home: &Path, root: &DebianRoot) -> Result<Self> {
         let made = home.join("packages");
         empty(&made)?;
@@ -203,6 +204,7 @@ impl Packages {
         Ok(())
     }
 
+    /// The packages of one suite.
     fn of(&mut self, place: Place) -> &mut Vec<PathBuf> {
         match place {
             Place::Base => &mut self.base,
@@ -267,6 +269,7 @@ fn empty(folder: &Path) -> Result<()> {
         .with_context(|| format!("cannot make a folder: {}", folder.display()))
 }
 
+/// Copies a file.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).map(drop).with_context(|| format!("cannot write: {}", to.display()))
 }

@@ -39,6 +39,7 @@ pub struct Update {
 }
 
 impl Update {
+    /// An update in the small suite.
     const fn new(package: &'static str, installed: &'static str, fixed: &'static str) -> Self {
         Self { package, installed, fixed, place: Place::Security, text_file: "" }
     }

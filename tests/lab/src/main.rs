@@ -26,6 +26,7 @@ usage: cargo lab VERB
 VERSION is 28.5 or 26.1; SUTURE_LAB_ENGINE names one too. SUTURE_LAB_DIR is where the lab keeps its
 state, by default suture-lab in the user's cache folder.";
 
+/// Runs a verb; an error is told in one paragraph.
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

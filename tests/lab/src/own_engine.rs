@@ -154,13 +154,22 @@ impl OwnEngine {
         let tools = TOOLS.unpacked(&self.folder)?;
         self.release.programs(&self.folder)?;
         self.write_settings(&tools)?;
+        if let Err(error) = self.bring_up(&tools) {
+            // Half an engine is of no use to anybody.
+            self.stop()?;
+            return Err(error);
+        }
+        self.repository_server()?.start()
+    }
 
+    /// Starts the engine and its way out, and waits until it serves.
+    fn bring_up(&self, tools: &Path) -> Result<()> {
         eprintln!("starting engine {} of Debian {}", self.release.version, self.release.suite);
-        let mut unshare = self.spawn_daemon(&tools)?;
+        let mut unshare = self.spawn_daemon(tools)?;
         let daemon = self.await_daemon(&mut unshare)?;
         self.daemon().note(daemon)?;
         let log = self.home.join("slirp4netns.log");
-        network::open_way_out(&tools, daemon, &log, &self.way_out())?;
+        network::open_way_out(tools, daemon, &log, &self.way_out())?;
         let start = Instant::now();
         while !docker_api::serves(&self.socket()) {
             if unshare.try_wait()?.is_some() || start.elapsed() > START_PATIENCE {
@@ -168,7 +177,7 @@ impl OwnEngine {
             }
             sleep(Duration::from_millis(10));
         }
-        self.repository_server()?.start()
+        Ok(())
     }
 
     /// Stops the engine and everything that serves it. Says whether anything ran.
@@ -208,6 +217,7 @@ impl OwnEngine {
         self.write("resolv.conf", &format!("nameserver {}\n", network::NAME_SERVER))
     }
 
+    /// Writes a text file into the engine's folder.
     fn write(&self, name: &str, text: &str) -> Result<()> {
         let path = self.home.join(name);
         fs::write(&path, text).with_context(|| format!("cannot write: {}", path.display()))

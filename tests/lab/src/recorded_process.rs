@@ -113,6 +113,7 @@ struct Status {
 }
 
 impl Status {
+    /// The status of a process, if there is one.
     fn of(id: u32) -> Option<Self> {
         let text = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
         // The second field is the program's name in parentheses and may itself hold spaces.

@@ -195,6 +195,7 @@ impl Site {
         Ok(())
     }
 
+    /// Answers one request and notes it.
     fn answer(&self, request: &Request, writer: &mut impl Write) -> Result<()> {
         let mut head = String::new();
         let (status, body) = match self.look_up(request)? {
@@ -229,6 +230,7 @@ impl Site {
         (&self.log).write_all(line.as_bytes()).context("cannot note a request")
     }
 
+    /// Finds what a request is about.
     fn look_up(&self, request: &Request) -> Result<Answer> {
         if request.method != "GET" && request.method != "HEAD" {
             return Ok(Answer::Refused);

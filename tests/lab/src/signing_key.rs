@@ -80,10 +80,12 @@ impl SigningKey {
         done
     }
 
+    /// Where the public half is.
     fn public(&self) -> PathBuf {
         self.home.join("public-key.gpg")
     }
 
+    /// Makes the key.
     fn make(&self) -> Result<()> {
         let made = program::run(
             self.gpg()?.args(["--pinentry-mode", "loopback", "--passphrase", ""]).args([
