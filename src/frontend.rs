@@ -313,7 +313,9 @@ impl<G: Gateway> Build<'_, G> {
         kept_back: &'e [Unmet],
     ) -> Evidence<'e> {
         Evidence {
-            image: self.target,
+            image: self.target.name.as_ref(),
+            digest: self.target.digest.as_ref(),
+            platform: &self.target.platform,
             distro: self.probe.os_release.pretty_name(),
             changes,
             plan,

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::code::Code;
+use crate::digest::Digest;
 use crate::fixes::Demand;
 use crate::image::Change;
 use crate::patch::task::{Manager, Unmet, UnmetReason, Upgrade};
 use crate::plan::{Assessment, Obstacle, Plan, Verdict};
-use crate::probe::TargetImage;
+use crate::platform::Platform;
+use crate::reference::ImageReference;
 use crate::request::Problem;
 
 pub mod table;
@@ -19,8 +21,12 @@ use table::Table;
 /// Everything that a summary tells.
 #[derive(Clone, Debug)]
 pub struct Evidence<'a> {
-    /// The image that was patched.
-    pub image: &'a TargetImage,
+    /// Name of the image that was patched.
+    pub image: Option<&'a ImageReference>,
+    /// Digest of the image that was patched.
+    pub digest: Option<&'a Digest>,
+    /// What the image is for.
+    pub platform: &'a Platform,
     /// What the image says it is.
     pub distro: &'a str,
     /// Packages that have another version now, or are new.
@@ -55,10 +61,10 @@ impl Evidence<'_> {
     ) -> Change {
         let mut labels = BTreeMap::new();
         labels.insert(VERSION_LABEL.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-        if let Some(name) = &self.image.name {
+        if let Some(name) = self.image {
             labels.insert(BASE_NAME_LABEL.to_owned(), name.canonical());
         }
-        if let Some(digest) = &self.image.digest {
+        if let Some(digest) = self.digest {
             labels.insert(BASE_DIGEST_LABEL.to_owned(), digest.as_str().to_owned());
         }
         labels.extend(user_labels.clone());
@@ -102,12 +108,8 @@ impl Evidence<'_> {
     }
 
     fn headline(&self) -> String {
-        let name = self
-            .image
-            .name
-            .as_ref()
-            .map_or_else(|| "image".to_owned(), crate::reference::ImageReference::familiar);
-        let place = format!("{name} ({}, {})", self.distro, self.image.platform);
+        let name = self.image.map_or_else(|| "image".to_owned(), ImageReference::familiar);
+        let place = format!("{name} ({}, {})", self.distro, self.platform);
         if self.changes.is_empty() {
             return format!("{place} is unchanged: {}\n", self.why_unchanged());
         }

@@ -101,7 +101,7 @@ pub static TABLE: &[Row] = &[
         alias: Some(alias("scanner")),
         values: Values::Words(&["auto", "trivy", "grype", "cyclonedx", "copa", "sarif"]),
         default: "auto",
-        help: "format of the reports; `auto` decides by marks in the data",
+        help: "format of the reports, only `trivy` so far; `auto` decides by marks in the data",
     },
     Row {
         key: Key::Packages,
@@ -125,7 +125,7 @@ pub static TABLE: &[Row] = &[
         alias: Some(alias("pkg-types")),
         values: Values::SomeOf(&["os", "library"]),
         default: "os",
-        help: "packages of the distro, libraries of languages, or both",
+        help: "packages of the distro; libraries of languages are not supported yet",
     },
     Row {
         key: Key::LibraryPatchLevel,
@@ -133,7 +133,7 @@ pub static TABLE: &[Row] = &[
         alias: Some(alias("library-patch-level")),
         values: Values::Words(&["patch", "minor", "major"]),
         default: "patch",
-        help: "how far a library may move",
+        help: "how far a library may move, once libraries are supported",
     },
     Row {
         key: Key::OnUnmet,
@@ -168,7 +168,7 @@ pub static TABLE: &[Row] = &[
         alias: None,
         values: Values::Text("reference"),
         default: "",
-        help: "instead of the built-in tools image",
+        help: "for images without a package manager, which are not supported yet",
     },
     Row {
         key: Key::Refresh,
