@@ -124,16 +124,14 @@ mod tests {
     use crate::request::WantedPackage;
 
     fn database(packages: &[(&str, &str, &str)]) -> Database {
-        let text: String = packages
-            .iter()
-            .map(|(name, version, state)| {
-                format!(
-                    "Package: {name}\nStatus: install ok {state}\nArchitecture: amd64\n\
-                     Version: {version}\n\n"
-                )
-            })
-            .collect();
-        dpkg::parse_status(text.as_bytes()).unwrap()
+        let stanza = |(name, version, state): &(&str, &str, &str)| {
+            format!(
+                "Package: {name}\nStatus: install ok {state}\nArchitecture: amd64\n\
+                 Version: {version}\n\n"
+            )
+        };
+        let stanzas: Vec<String> = packages.iter().map(stanza).collect();
+        dpkg::parse_status(stanzas.concat().as_bytes()).unwrap()
     }
 
     fn upgrade(name: &str, to: &str) -> Upgrade {

@@ -1,5 +1,14 @@
 //! Generated code is committed; these tests write it anew when the definitions have changed.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
 use std::path::Path;
 
 /// Generates the code for `proto/` with the given builder and returns the file's text.

@@ -120,7 +120,7 @@ impl Evidence<'_> {
         let fixed = if demanded == 0 {
             String::new()
         } else {
-            format!(", {met} of {} fixed", counted(demanded, "fixable finding"))
+            format!(", {met} of {} reached", counted(demanded, "fix"))
         };
         format!("{place} is patched: {packages} upgraded{fixed}\n")
     }
@@ -184,7 +184,12 @@ impl Evidence<'_> {
 
 /// A number with its noun.
 pub fn counted(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    let ending = match (number, noun.ends_with('x')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{number} {noun}{ending}")
 }
 
 fn id(demand: &Demand) -> Option<&str> {
