@@ -21,6 +21,7 @@ use suture::pkgdb::{dpkg, extended_states};
 use suture::reference::ImageReference;
 use suture::report::{self, ReportFormat};
 use suture::repository::apt::AptSources;
+use suture::request::build_file::{BuildFile, Values};
 use suture::version::deb::DebVersion;
 use suture::version::{Scheme, Version};
 
@@ -30,6 +31,9 @@ const REPORT: &[u8] = include_bytes!("data/reports/trivy-bookworm.json");
 const OS_RELEASE: &[u8] =
     b"PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME='Debian'\nVERSION_ID=\"12\"\n\
     # comment\nVERSION_CODENAME=bookworm\nID=debian\nID_LIKE=\"a b\"\n";
+
+const BUILD_FILE: &[u8] =
+    b"# syntax=x\n# escape=`\nARG TAG=1 NAME\nARG IMAGE=\"${NAME:-nginx}\":$TAG`\n  B='c d'\nFROM x\n";
 
 const LIST: &[u8] = b"deb [arch=amd64 signed-by=/k.gpg] http://e.org/debian bookworm main # x\n\
     deb-src https://e.org ./\n";
@@ -94,6 +98,13 @@ mod no_panic {
                 prop_assert!(dpkg::native_architecture(&database).is_none_or(|native| native.as_str() != "all"));
             }
             let _unused = dpkg::parse_foreign_architectures(&bytes);
+        }
+
+        #[test]
+        fn build_file(bytes in hostile(BUILD_FILE)) {
+            if let Ok(file) = BuildFile::parse(&bytes) {
+                let _values = file.values(&Values::new());
+            }
         }
 
         #[test]
