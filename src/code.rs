@@ -32,6 +32,8 @@ codes! {
     ImageReference = "image-reference",
     /// The image cannot be found or loaded.
     ImageUnavailable = "image-unavailable",
+    /// The image is not for the platform asked for.
+    ImagePlatform = "image-platform",
     /// An option that does not exist.
     UnknownOption = "unknown-option",
     /// An option's value that means nothing.

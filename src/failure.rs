@@ -130,6 +130,7 @@ fn option_behind(code: Code) -> Option<&'static str> {
         Code::NoImage
         | Code::ImageReference
         | Code::ImageUnavailable
+        | Code::ImagePlatform
         | Code::ImageConfig
         | Code::NoOsRelease
         | Code::UnsupportedDistro
@@ -260,6 +261,7 @@ impl From<ProbeError> for Failure {
                 let new = Self::new(Code::ImageUnavailable, message, None);
                 return Self { engine: failure.engine, ..new };
             }
+            ProbeError::OtherPlatform { .. } => (Code::ImagePlatform, None),
             ProbeError::Config(_) | ProbeError::NoConfig(_) => (Code::ImageConfig, None),
             ProbeError::NoInput(_) => (Code::OptionValue, None),
             ProbeError::NoOsRelease => (

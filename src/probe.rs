@@ -121,6 +121,14 @@ pub enum ProbeError {
     /// The daemon failed.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    /// The image is for another platform than the one asked for.
+    #[error("the image is for {found}, not for {wanted}")]
+    OtherPlatform {
+        /// What the user asked for.
+        wanted: Box<Platform>,
+        /// What the configuration says.
+        found: Box<Platform>,
+    },
     /// The image cannot be found or loaded.
     #[error("the image cannot be loaded: {name}: {source}")]
     Unavailable {
@@ -213,8 +221,14 @@ pub async fn image(gateway: &impl Gateway, request: &Request) -> Result<TargetIm
         }
     };
     let tree = gateway.solve(&root).await?;
-    // A single-platform image may be for another platform than the daemon's.
-    let platform = wanted.unwrap_or_else(|| config.platform());
+    // A name may lead to an image for one other platform: what it says of itself counts.
+    let found = config.platform();
+    let machine = |platform: &Platform| format!("{}/{}", platform.os(), platform.architecture());
+    if let Some(wanted) = wanted.filter(|wanted| machine(wanted) != machine(&found)) {
+        let (wanted, found) = (Box::new(wanted), Box::new(found));
+        return Err(ProbeError::OtherPlatform { wanted, found });
+    }
+    let platform = found;
     Ok(TargetImage { name, digest, platform, config, root, tree })
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::{self as unix, FileTypeExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
@@ -121,7 +121,10 @@ impl Settle<'_> {
         let (Some(was), Some(is)) = (&before_was, &now_is) else {
             return match (before_was, now_is) {
                 (None, Some(is)) => remove(&now, &is),
-                // Whoever removed it did the image's author no harm.
+                (Some(was), _) if was.is_file() => {
+                    std::fs::copy(&before, &now)?;
+                    unix::chown(&now, Some(was.uid()), Some(was.gid()))
+                }
                 (Some(_) | None, _) => Ok(()),
             };
         };

@@ -68,8 +68,15 @@ impl Evidence<'_> {
             labels.insert(BASE_DIGEST_LABEL.to_owned(), digest.as_str().to_owned());
         }
         labels.extend(user_labels.clone());
-        let packages: Vec<String> =
-            self.changes.iter().map(|change| format!("{}={}", change.name, change.to)).collect();
+        let mut packages: Vec<String> = self
+            .changes
+            .iter()
+            .take(ROW_LIMIT)
+            .map(|change| format!("{}={}", change.name, change.to))
+            .collect();
+        if self.changes.len() > ROW_LIMIT {
+            packages.push(format!("and {} more", self.changes.len() - ROW_LIMIT));
+        }
         Change {
             created,
             created_by: format!("suture: {} upgrade {}", manager.as_str(), packages.join(" ")),

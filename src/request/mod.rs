@@ -194,36 +194,45 @@ pub fn understand(
     let platform = reader.platform();
     let image = reader.image(platform.as_ref());
     let wanted = reader.wanted();
+    let exclude = reader.names(Key::Exclude);
+    let on_unmet = reader.choice(
+        Key::OnUnmet,
+        &[("fail", OnUnmet::Fail), ("warn", OnUnmet::Warn)],
+        OnUnmet::Fail,
+    );
+    let on_up_to_date = reader.choice(
+        Key::OnUpToDate,
+        &[("keep", OnUpToDate::Keep), ("fail", OnUpToDate::Fail)],
+        OnUpToDate::Keep,
+    );
+    let on_end_of_life = reader.choice(
+        Key::OnEol,
+        &[
+            ("warn", OnEndOfLife::Warn),
+            ("fail", OnEndOfLife::Fail),
+            ("ignore", OnEndOfLife::Ignore),
+        ],
+        OnEndOfLife::Warn,
+    );
+    let source_date_epoch = reader.parsed(Key::SourceDateEpoch);
+    let (Some(image), true) = (image, reader.problems.is_empty()) else {
+        reader.problems.sort_by_key(|problem| problem.line);
+        return Err(reader.problems);
+    };
     let request = Request {
-        image: image.unwrap_or_else(|| ImageInput::Context(Context::Local(String::new()))),
+        image,
         wanted,
-        exclude: reader.names(Key::Exclude),
-        on_unmet: reader.choice(
-            Key::OnUnmet,
-            &[("fail", OnUnmet::Fail), ("warn", OnUnmet::Warn)],
-            OnUnmet::Fail,
-        ),
-        on_up_to_date: reader.choice(
-            Key::OnUpToDate,
-            &[("keep", OnUpToDate::Keep), ("fail", OnUpToDate::Fail)],
-            OnUpToDate::Keep,
-        ),
-        on_end_of_life: reader.choice(
-            Key::OnEol,
-            &[
-                ("warn", OnEndOfLife::Warn),
-                ("fail", OnEndOfLife::Fail),
-                ("ignore", OnEndOfLife::Ignore),
-            ],
-            OnEndOfLife::Warn,
-        ),
+        exclude,
+        on_unmet,
+        on_up_to_date,
+        on_end_of_life,
         refresh: match reader.text(Key::Refresh).as_str() {
             "auto" => Refresh::Auto,
             "always" => Refresh::Always,
             "never" => Refresh::Never,
             key => Refresh::Key(key.to_owned()),
         },
-        source_date_epoch: reader.parsed(Key::SourceDateEpoch),
+        source_date_epoch,
         platform,
         resolve_mode: match environment.option("image-resolve-mode") {
             Some("pull") => ResolveMode::Pull,
@@ -254,12 +263,7 @@ pub fn understand(
             .option("build-arg:BUILDKIT_CACHE_MOUNT_NS")
             .map(ToOwned::to_owned),
     };
-    if reader.problems.is_empty() {
-        Ok(Understood { request, notices: reader.notices })
-    } else {
-        reader.problems.sort_by_key(|problem| problem.line);
-        Err(reader.problems)
-    }
+    Ok(Understood { request, notices: reader.notices })
 }
 
 /// A value with where it was given.
