@@ -82,6 +82,8 @@ codes! {
     PackageManager = "package-manager",
     /// A fix cannot be reached.
     UnmetFix = "unmet-fix",
+    /// A package of `PACKAGES` cannot be upgraded as asked.
+    UnmetPackage = "unmet-package",
     /// There is nothing to do and `ON_UP_TO_DATE=fail` is set.
     UpToDate = "up-to-date",
     /// The result is not what was planned.

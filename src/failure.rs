@@ -71,10 +71,6 @@ impl Failure {
         if loaded.text.is_empty() {
             return self;
         }
-        for problem in &mut self.problems {
-            let option = option_behind(problem.code);
-            problem.line = problem.line.or_else(|| loaded.file.line_of(option?));
-        }
         self.excerpts =
             self.problems.iter().filter_map(|problem| excerpt(problem, loaded)).collect();
         self.excerpts.dedup();
@@ -102,16 +98,17 @@ impl Failure {
         status
     }
 
-    /// The text of the failure: a line a problem, hints below.
+    /// The text of the failure: a line a problem, a hint below the last one that it is for.
     pub fn message(&self) -> String {
         let mut lines = Vec::new();
-        let mut hints: Vec<&str> = Vec::new();
-        for problem in &self.problems {
+        let mut rest = self.problems.as_slice();
+        while let Some((problem, after)) = rest.split_first() {
             lines.push(format!("{} [{}]", problem.message, problem.code));
-            if let Some(hint) = problem.hint.as_deref().filter(|hint| !hints.contains(hint)) {
-                hints.push(hint);
+            let repeated = after.iter().any(|later| later.hint == problem.hint);
+            if let Some(hint) = problem.hint.as_ref().filter(|_| !repeated) {
                 lines.push(format!("  hint: {hint}"));
             }
+            rest = after;
         }
         lines.join("\n")
     }
@@ -119,7 +116,8 @@ impl Failure {
 
 /// The lines of the build file that a problem is about.
 pub fn excerpt(problem: &Problem, loaded: &LoadedBuildFile) -> Option<Excerpt> {
-    let line = i32::try_from(problem.line?).ok()?;
+    let line = problem.line.or_else(|| loaded.file.line_of(option_behind(problem.code)?))?;
+    let line = i32::try_from(line).ok()?;
     let (filename, text) = (loaded.filename.clone(), loaded.text.clone());
     Some(Excerpt { filename, text, lines: (line, line) })
 }
@@ -155,6 +153,7 @@ fn option_behind(code: Code) -> Option<&'static str> {
         | Code::ReportOtherDistro
         | Code::ReportOtherImage
         | Code::UnmetFix => Some("REPORT"),
+        Code::UnmetPackage => Some("PACKAGES"),
         Code::UpToDate => Some("ON_UP_TO_DATE"),
         Code::UnknownOption
         | Code::OptionValue

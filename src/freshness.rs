@@ -2,6 +2,8 @@
 //!
 //! An upgrade on an unchanged base would be a cache hit for ever; never caching it is slow.
 
+use futures_util::future::try_join_all;
+
 use crate::digest::Digest;
 use crate::gateway::{Gateway, GatewayError, read_file};
 use crate::llb::{Display, source};
@@ -52,13 +54,14 @@ pub fn today(environment: &Environment) -> jiff::civil::Date {
 /// The daemon asks for them with the digest it knows: an unchanged one costs one small request.
 async fn repositories(gateway: &impl Gateway, system: &System) -> Option<Digest> {
     let System::Dpkg(system) = system;
-    let mut digests = String::new();
+    let mut urls = Vec::new();
     for address in system.sources.release_addresses() {
         let ReleaseAddress::Url(url) = address else { return None };
-        let digest = index(gateway, &url).await.ok()?;
-        digests.push_str(&format!("{url} {digest}\n"));
+        urls.push(url);
     }
-    Some(Digest::of(digests.as_bytes()))
+    let digests = try_join_all(urls.iter().map(|url| index(gateway, url))).await.ok()?;
+    let lines = urls.iter().zip(digests).map(|(url, digest)| format!("{url} {digest}\n"));
+    Some(Digest::of(lines.collect::<Vec<_>>().concat().as_bytes()))
 }
 
 async fn index(gateway: &impl Gateway, url: &str) -> Result<Digest, GatewayError> {

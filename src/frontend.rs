@@ -138,7 +138,7 @@ async fn patch(
             None => Some(installed.version.clone()),
         }
     });
-    let kept_back: &[Unmet] = if plan.assessments.is_empty() { &outcome.unmet } else { &[] };
+    let kept_back: &[Unmet] = if plan.is_everything() { &outcome.unmet } else { &[] };
     build.judge_unmet(&plan, kept_back, notices)?;
     if outcome.upgrades.is_empty() {
         return build.unchanged(&plan, kept_back);
@@ -153,7 +153,8 @@ async fn patch(
         probe::ProbeError::Gateway(error) => Failure::of_step("apply", error),
         other => other.into(),
     })?;
-    let verified = verify::verify(probe.system.database(), &after, &outcome.upgrades, plan)?;
+    let verified =
+        verify::verify(probe.system.database(), &after, &outcome.upgrades, &request.exclude, plan)?;
     Ok(build.patched(patched, &verified, kept_back))
 }
 
@@ -283,19 +284,14 @@ impl<G: Gateway> Build<'_, G> {
         kept_back: &[Unmet],
         notices: &mut Notices,
     ) -> Result<(), Failure> {
-        let mut problems: Vec<Problem> =
-            plan.unmet().map(|unmet| evidence::unmet_problem(unmet.0, unmet.1, unmet.2)).collect();
-        let count = problems.len();
+        let mut problems = evidence::unmet_problems(plan);
+        let more = problems.len().saturating_sub(NAMED_LIMIT);
         problems.truncate(NAMED_LIMIT);
-        if count > NAMED_LIMIT {
-            let message = format!("and {} more", counted(count - NAMED_LIMIT, "unmet fix"));
-            problems.push(Problem { code: Code::UnmetFix, message, hint: None, line: None });
+        if let Some(last) = problems.last().filter(|_| more > 0) {
+            let message = format!("and {more} more");
+            problems.push(Problem { message, line: None, ..last.clone() });
         }
         if self.request.on_unmet == OnUnmet::Fail && !problems.is_empty() {
-            let hint = "set ON_UNMET=warn to patch the rest, or name packages in EXCLUDE";
-            for problem in &mut problems {
-                problem.hint = Some(hint.to_owned());
-            }
             return Err(Failure::of(problems));
         }
         notices.list.extend(problems);

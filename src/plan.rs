@@ -129,12 +129,15 @@ impl Plan {
         self
     }
 
+    /// Whether all that the distro offers is to be upgraded.
+    pub fn is_everything(&self) -> bool {
+        self.action == Action::Upgrade(Targets::Everything)
+    }
+
     /// The demands that could have been met and are not.
-    pub fn unmet(&self) -> impl Iterator<Item = (&Assessment, Option<&Version>, &UnmetReason)> {
-        self.assessments.iter().filter_map(|assessment| match &assessment.verdict {
-            Verdict::Unmet(required, reason) => Some((assessment, required.as_ref(), reason)),
-            _ => None,
-        })
+    pub fn unmet(&self) -> impl Iterator<Item = &Assessment> {
+        let unmet = |it: &&Assessment| matches!(it.verdict, Verdict::Unmet(..));
+        self.assessments.iter().filter(unmet)
     }
 }
 
@@ -291,8 +294,9 @@ mod tests {
         }];
         let plan =
             plan.after_fetch(&unmet, |_, _| Some(Version::parse(Scheme::Deb, "2026c").unwrap()));
-        let unmet: Vec<_> =
-            plan.unmet().map(|(_, required, _)| required.unwrap().as_str()).collect();
-        assert_eq!(unmet, ["2026z"]);
+        let unmet: Vec<&Verdict> = plan.unmet().map(|assessment| &assessment.verdict).collect();
+        assert!(
+            matches!(unmet[..], [Verdict::Unmet(Some(version), _)] if version.as_str() == "2026z")
+        );
     }
 }
