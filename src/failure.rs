@@ -11,7 +11,7 @@ use crate::llb::DefinitionError;
 use crate::patch::task::AgentFailure;
 use crate::probe::ProbeError;
 use crate::report::ReportError;
-use crate::request::Problem;
+use crate::request::{Problem, option};
 use crate::verify::VerifyError;
 
 /// Why a build fails: one or more problems, and the daemon's own error if it was one.
@@ -116,7 +116,11 @@ impl Failure {
 
 /// The lines of the build file that a problem is about.
 pub fn excerpt(problem: &Problem, loaded: &LoadedBuildFile) -> Option<Excerpt> {
-    let line = problem.line.or_else(|| loaded.file.line_of(option_behind(problem.code)?))?;
+    let line = problem.line.or_else(|| {
+        let row = option::find(option_behind(problem.code)?)?;
+        let alias = row.alias.as_ref().and_then(|alias| loaded.file.line_of(alias.name));
+        loaded.file.line_of(row.name).or(alias)
+    })?;
     let line = i32::try_from(line).ok()?;
     let (filename, text) = (loaded.filename.clone(), loaded.text.clone());
     Some(Excerpt { filename, text, lines: (line, line) })

@@ -182,7 +182,7 @@ fn check_end_of_life(
         return Ok(());
     };
     let message =
-        format!("{} gets no security updates since {end}", probe.os_release.pretty_name());
+        format!("{} has had no security updates since {end}", probe.os_release.pretty_name());
     match request.on_end_of_life {
         OnEndOfLife::Ignore => {}
         OnEndOfLife::Warn => notices.add(Code::EndOfLife, message),
@@ -328,7 +328,8 @@ impl<G: Gateway> Build<'_, G> {
             return Err(Failure::new(Code::UpToDate, message, Some(hint)));
         }
         let config = self.target.config.with_labels(&self.request.labels);
-        Ok(self.finished(self.target.tree.clone(), config, summary))
+        // Nothing is new, so no time is clamped: the exporter would change the configuration.
+        Ok(self.finished(self.target.tree.clone(), config, summary, None))
     }
 
     fn patched(&self, tree: Ref, verified: &verify::Verified, kept_back: &[Unmet]) -> Finished {
@@ -338,16 +339,23 @@ impl<G: Gateway> Build<'_, G> {
         let created = jiff::Timestamp::from_second(seconds).unwrap_or(self.environment.now);
         let change = evidence.change(self.probe.system.manager(), created, &self.request.labels);
         let config = self.target.config.with_change(&change);
-        self.finished(tree, config, evidence.summary())
+        let epoch = self.request.source_date_epoch;
+        self.finished(tree, config, evidence.summary(), epoch)
     }
 
-    fn finished(&self, tree: Ref, config: Vec<u8>, summary: String) -> Finished {
+    fn finished(
+        &self,
+        tree: Ref,
+        config: Vec<u8>,
+        summary: String,
+        source_date_epoch: Option<i64>,
+    ) -> Finished {
         let image = ResultImage {
             config,
             base_config: self.target.config.original().to_vec(),
             platform: self.target.platform.clone(),
             summary,
-            source_date_epoch: self.request.source_date_epoch,
+            source_date_epoch,
         };
         Finished { tree, image }
     }
