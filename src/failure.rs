@@ -242,8 +242,8 @@ fn report_code(error: &ReportError) -> (Code, Option<&'static str>) {
         ReportError::TooLarge | ReportError::TooManyFindings | ReportError::TooManyFixes { .. } => {
             (Code::ReportTooLarge, Some("scan one image a report, without --list-all-pkgs"))
         }
-        ReportError::FormatNotYet { .. } => (Code::NotYet, Some(MAKE_ONE)),
-        ReportError::Unrecognised
+        ReportError::FormatNotYet { .. }
+        | ReportError::Unrecognised
         | ReportError::OtherFormat { .. }
         | ReportError::SchemaVersion { .. } => (Code::ReportFormat, Some(MAKE_ONE)),
         ReportError::PackageName { .. } => (

@@ -172,7 +172,13 @@ fn assess(demand: &Demand, package: &InstalledPackage, excluded: bool) -> Verdic
     match demand.requirement(&package.version) {
         Requirement::Met => Verdict::AlreadyMet,
         Requirement::NoFix => Verdict::Impossible(Obstacle::NoFix),
-        Requirement::Unreadable(text) => Verdict::Impossible(Obstacle::Unreadable(text)),
+        Requirement::Unreadable(text) => match demand {
+            Demand::Finding { .. } => Verdict::Impossible(Obstacle::Unreadable(text)),
+            Demand::Named { .. } => {
+                let because = format!("not a version of this distro: {text}");
+                Verdict::Unmet(None, UnmetReason::Unsolvable { because })
+            }
+        },
         Requirement::AtLeast(_) if excluded => Verdict::Impossible(Obstacle::Excluded),
         Requirement::AtLeast(version) if package.held => Verdict::Unmet(version, UnmetReason::Held),
         Requirement::AtLeast(version) => Verdict::Planned(version),
