@@ -23,7 +23,7 @@ use suture::frontend::{self, Finished};
 use suture::gateway::{Excerpt, Warning};
 use suture::patch::task::path;
 use suture::pb;
-use suture::request::option;
+use suture::request::{Problem, option};
 
 use fake_gateway::{FakeGateway, SNAPSHOTS, Scenario, is_fetch, readable};
 
@@ -113,6 +113,7 @@ fn play(scenario: &Scenario) -> Played {
     match outcome {
         Ok(finished) => show_finished(&mut result, scenario, &finished),
         Err(failure) => {
+            check_style(&failure);
             codes.extend(failure.problems.iter().map(|problem| problem.code.to_string()));
             show_failure(&mut result, failure);
         }
@@ -165,6 +166,17 @@ fn check_warnings(gateway: &FakeGateway<'_>) {
     for warning in gateway.warnings() {
         let vertex = warning.vertex.as_str();
         assert!(operations.contains_key(vertex), "{} hangs on nothing", warning.short);
+    }
+}
+
+/// Messages are fragments of one line, so that they can stand in others.
+fn check_style(failure: &Failure) {
+    assert!(!failure.problems.is_empty(), "a failure without a reason");
+    for Problem { message, hint, .. } in &failure.problems {
+        for text in [Some(message), hint.as_ref()].into_iter().flatten() {
+            assert!(!text.is_empty() && !text.contains('\n'), "not one line: {text:?}");
+            assert!(!text.ends_with('.'), "a sentence: {text}");
+        }
     }
 }
 

@@ -148,9 +148,11 @@ pub(crate) const UNKNOWN: i32 = 2;
 /// The name that the frontend's own image has in every scenario.
 const FRONTEND: &str = "registry.example.org/suture:1";
 
-/// What a scenario or an image may have beside its snapshots.
+/// Names that a build file may have.
+const BUILD_FILES: [&str; 2] = ["Dockerfile", "patch.Dockerfile"];
+
+/// What else a scenario or an image may have beside its snapshots.
 const FILES: &[&str] = &[
-    "Dockerfile",
     "absent.txt",
     "config.json",
     "context",
@@ -241,8 +243,10 @@ impl Scenario {
             daemon,
         };
         let mut build_files = Tree::default();
-        if let Some(bytes) = file("Dockerfile") {
-            build_files.write("Dockerfile", bytes.into());
+        for name in BUILD_FILES {
+            if let Some(bytes) = file(name) {
+                build_files.write(name, bytes.into());
+            }
         }
         scenario.locals.insert("dockerfile".to_owned(), build_files);
         scenario.locals.insert("context".to_owned(), tree("context"));
@@ -277,7 +281,8 @@ fn check_entries(folder: &Path) {
             .iter()
             .any(|known| name == format!("{known}.snap") || name == format!("{known}.snap.new"));
         let place = folder.display();
-        assert!(is_snapshot || FILES.contains(&name.as_str()), "{place} has an unknown {name}");
+        let known = is_snapshot || BUILD_FILES.iter().chain(FILES).any(|known| *known == name);
+        assert!(known, "{place} has an unknown {name}");
     }
 }
 

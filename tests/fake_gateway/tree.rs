@@ -147,7 +147,8 @@ impl Tree {
     }
 
     /// What a client sends when only these paths are asked for: they, what is below them, the
-    /// directories above them, and what they link to (`local.followpaths`).
+    /// directories above them, and what they link to (`local.followpaths`). Links below them are
+    /// sent as they are, and may then lead nowhere.
     pub(crate) fn following(&self, patterns: &[String]) -> Self {
         let mut wanted: Vec<String> = patterns.to_vec();
         let mut sent = BTreeMap::new();
@@ -158,7 +159,9 @@ impl Tree {
                     continue;
                 }
                 sent.insert(path.clone(), node.clone());
-                if let Node::Symlink(target) = node {
+                if let Node::Symlink(target) = node
+                    && path.split('/').count() <= parts(&pattern).len()
+                {
                     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
                     wanted.push(join(if target.starts_with('/') { "" } else { folder }, target));
                 }
@@ -170,10 +173,14 @@ impl Tree {
 
 /// Whether a path matches the pattern, is below a match, or, as a directory, above one.
 fn is_on_the_way(pattern: &str, path: &str, is_file: bool) -> bool {
-    let pattern: Vec<&str> = pattern.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    let pattern = parts(pattern);
     let path: Vec<&str> = path.split('/').collect();
     let fits = pattern.iter().zip(&path).all(|(pattern, part)| glob::matches(pattern, part));
     fits && !(is_file && path.len() < pattern.len())
+}
+
+fn parts(pattern: &str) -> Vec<&str> {
+    pattern.split('/').filter(|part| !matches!(*part, "" | ".")).collect()
 }
 
 fn stat(name: String, node: &Node) -> FileStat {
