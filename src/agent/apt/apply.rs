@@ -8,6 +8,7 @@ use crate::patch::task::{Lock, LockedPackage, path};
 use crate::pkgdb::extended_states;
 
 use super::super::Failure;
+use super::super::lift;
 use super::super::process::Echo;
 use super::super::settle::{Remains, Trace};
 use super::fetch;
@@ -54,6 +55,12 @@ pub(in super::super) fn run(lock: &Lock, files: &Path) -> Result<Remains, Failur
     }
     let before = super::installed(&super::database()?);
     let marks = Marks::read()?;
+    lift::run(
+        lock.packages
+            .iter()
+            .filter_map(|package| file_list(Path::new("/"), package))
+            .flat_map(|list| list.lines().map(PathBuf::from).collect::<Vec<_>>()),
+    );
     let policy = ServicePolicy::forbid()?;
     let finished = super::run("apt-get", &arguments(lock, files), Echo::Shown);
     policy.restore()?;
