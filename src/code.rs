@@ -46,6 +46,8 @@ codes! {
     UnusedBuildArgument = "unused-build-argument",
     /// No report where `REPORT` points.
     ReportNotFound = "report-not-found",
+    /// The report's context cannot be loaded.
+    ReportUnavailable = "report-unavailable",
     /// A report that cannot be read: empty, cut off, no text, no JSON, nested too deeply.
     ReportMalformed = "report-malformed",
     /// A report larger than suture reads.

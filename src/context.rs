@@ -182,11 +182,14 @@ async fn report_tree(
     platform: &Platform,
 ) -> Result<Output, LoadReportError> {
     let local = |name: &str| {
-        let follow_paths = if location.path == "." {
-            vec!["*.json".to_owned()]
-        } else {
-            vec![location.path.clone()]
-        };
+        // What a wildcard finds is followed when it is a link, what a folder holds is not.
+        let mut follow_paths = Vec::new();
+        if location.path != "." {
+            follow_paths.push(location.path.clone());
+        }
+        if !location.path.ends_with(".json") {
+            follow_paths.push(join(location.path.trim_matches('.'), "*.json"));
+        }
         let source = Local {
             follow_paths,
             // Not the hint of ordinary builds: the daemon would drop their files for ours.
@@ -248,13 +251,15 @@ async fn find(
         match stat.kind {
             FileKind::Directory => {
                 let entries = read_optional_directory(gateway, tree, &format!("/{path}")).await?;
-                files.extend(
-                    entries
-                        .into_iter()
-                        .filter(|entry| entry.kind == FileKind::Regular)
-                        .filter(|entry| entry.name.ends_with(".json"))
-                        .map(|entry| (join(&path, &entry.name), entry.size)),
-                );
+                for entry in entries {
+                    let reads = matches!(entry.kind, FileKind::Regular | FileKind::Symlink);
+                    if reads && entry.name.ends_with(".json") {
+                        let name = join(&path, &entry.name);
+                        // The entry of a link has the link's own size.
+                        let stat = gateway.stat(tree, &format!("/{name}")).await?;
+                        files.push((name, stat.size));
+                    }
+                }
             }
             FileKind::Regular => files.push((path, stat.size)),
             FileKind::Symlink | FileKind::Other => {}

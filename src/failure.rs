@@ -150,6 +150,7 @@ fn option_behind(code: Code) -> Option<&'static str> {
         | Code::Engine
         | Code::Bug => Some("IMAGE"),
         Code::ReportNotFound
+        | Code::ReportUnavailable
         | Code::ReportMalformed
         | Code::ReportTooLarge
         | Code::ReportFormat
@@ -174,9 +175,10 @@ impl From<GatewayError> for Failure {
             GatewayError::Engine(status) => {
                 Self { engine: Some(*status), ..Self::new(Code::Engine, message, None) }
             }
-            GatewayError::Missing(_) => {
+            GatewayError::Missing(missing) => {
                 let hint = "suture needs BuildKit 0.13 or Docker Engine 26 or later";
-                Self::new(Code::MissingCapability, message, Some(hint))
+                let hint = missing.reason.is_empty().then_some(hint);
+                Self::new(Code::MissingCapability, message, hint)
             }
             GatewayError::TooLarge { .. } | GatewayError::Malformed(_) => {
                 Self::new(Code::Engine, message, None)
@@ -210,7 +212,10 @@ impl From<LoadReportError> for Failure {
     fn from(error: LoadReportError) -> Self {
         let message = error.to_string();
         let (code, hint) = match error {
-            LoadReportError::Gateway(error) => return error.into(),
+            LoadReportError::Gateway(error) => {
+                let new = Self::new(Code::ReportUnavailable, format!("report: {message}"), None);
+                return Self { engine: Self::from(error).engine, ..new };
+            }
             LoadReportError::NotFound { .. } => (
                 Code::ReportNotFound,
                 Some(
@@ -276,10 +281,12 @@ impl From<ProbeError> for Failure {
                 Code::NoPackageManager,
                 Some("images without their own package manager are not supported yet"),
             ),
-            ProbeError::Database { .. } => (Code::PackageDatabase, None),
+            ProbeError::Database { .. } | ProbeError::NoDatabase(_) => {
+                (Code::PackageDatabase, None)
+            }
             ProbeError::Unfinished(_) => (
                 Code::PackageDatabase,
-                Some("finish the installation in the image's own build: dpkg --configure -a"),
+                Some("install them again in the image's own build, or finish: dpkg --configure -a"),
             ),
             ProbeError::NoRepositories | ProbeError::Sources(_) => (
                 Code::NoRepositories,

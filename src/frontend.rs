@@ -6,7 +6,7 @@ use crate::evidence::{self, Evidence, counted};
 use crate::failure::{self, Failure};
 use crate::fixes::Fixes;
 use crate::freshness::{self, Contract};
-use crate::gateway::{Gateway, Ref, Warning, read_file};
+use crate::gateway::{Gateway, GatewayError, Ref, Warning, read_file};
 use crate::llb::{Display, Output, source};
 use crate::patch::task::{ApplyTask, FetchOutcome, FetchTask, Targets, Unmet, path};
 use crate::patch::{Fetch, Steps};
@@ -45,7 +45,10 @@ pub async fn run(gateway: &impl Gateway, environment: &Environment) -> Result<Fi
     let loaded = context::build_file(gateway, environment).await?;
     let mut notices = Notices { list: Vec::new(), vertex: loaded.source.clone() };
     let outcome = patch(gateway, environment, &loaded, &mut notices).await;
-    notices.send(gateway, &loaded).await?;
+    if let Err(error) = notices.send(gateway, &loaded).await {
+        // What became of the image matters more than what was to be said about it.
+        tracing::warn!("a warning was not taken: {error}");
+    }
     outcome.map_err(|failure| failure.with_excerpts(&loaded))
 }
 
@@ -61,7 +64,11 @@ impl Notices {
         self.list.push(Problem { code, message: message.into(), hint: None, line: None });
     }
 
-    async fn send(self, gateway: &impl Gateway, loaded: &LoadedBuildFile) -> Result<(), Failure> {
+    async fn send(
+        self,
+        gateway: &impl Gateway,
+        loaded: &LoadedBuildFile,
+    ) -> Result<(), GatewayError> {
         let Some(vertex) = self.vertex else { return Ok(()) };
         for notice in self.list {
             let warning = Warning {
@@ -294,7 +301,8 @@ impl<G: Gateway> Build<'_, G> {
         if self.request.on_unmet == OnUnmet::Fail && !problems.is_empty() {
             return Err(Failure::of(problems));
         }
-        notices.list.extend(problems);
+        // The hint says how to get here.
+        notices.list.extend(problems.into_iter().map(|problem| Problem { hint: None, ..problem }));
         for unmet in kept_back.iter().take(NAMED_LIMIT) {
             let why = evidence::reason(&unmet.reason);
             notices.add(Code::UnmetFix, format!("{} is not upgraded: {why}", unmet.name));

@@ -29,6 +29,12 @@ pub enum VerifyError {
     /// Packages have versions that fetch did not choose.
     #[error("packages have other versions than planned: {}", .0.join(", "))]
     OtherVersions(Vec<String>),
+    /// Packages went back to older versions.
+    #[error("packages have gone back to older versions: {}", .0.join(", "))]
+    Downgraded(Vec<String>),
+    /// Packages that fetch announced are not there.
+    #[error("packages that were to come are missing from the result: {}", .0.join(", "))]
+    NotThere(Vec<String>),
     /// Packages changed that the user had excluded.
     #[error("excluded packages have changed: {}", .0.join(", "))]
     Excluded(Vec<String>),
@@ -57,6 +63,13 @@ pub fn verify(
     let names: BTreeSet<&PackageName> = new.keys().map(|(name, _)| *name).collect();
     let removed = old.keys().filter(|key| !new.contains_key(*key) && !names.contains(key.0));
     refuse(removed.map(|key| name(*key)).collect(), VerifyError::Removed)?;
+
+    let absent = announced.keys().filter(|key| !new.contains_key(*key));
+    refuse(absent.map(|key| name(*key)).collect(), VerifyError::NotThere)?;
+    let older = new.iter().filter(|(key, package)| {
+        old.get(*key).is_some_and(|before| package.version < before.version)
+    });
+    refuse(older.map(|(_, package)| describe(package)).collect(), VerifyError::Downgraded)?;
 
     let mut changes = Vec::new();
     let mut unexpected = Vec::new();

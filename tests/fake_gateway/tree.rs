@@ -1,6 +1,6 @@
 //! A root filesystem in memory, made of folders laid over each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -152,15 +152,17 @@ impl Tree {
     pub(crate) fn following(&self, patterns: &[String]) -> Self {
         let mut wanted: Vec<String> = patterns.to_vec();
         let mut sent = BTreeMap::new();
+        let mut followed = BTreeSet::new();
         while let Some(pattern) = wanted.pop() {
             for (path, node) in &self.nodes {
                 let is_file = matches!(node, Node::File(_));
-                if !is_on_the_way(&pattern, path, is_file) || sent.contains_key(path) {
+                if !is_on_the_way(&pattern, path, is_file) {
                     continue;
                 }
                 sent.insert(path.clone(), node.clone());
                 if let Node::Symlink(target) = node
                     && path.split('/').count() <= parts(&pattern).len()
+                    && followed.insert(path.clone())
                 {
                     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
                     wanted.push(join(if target.starts_with('/') { "" } else { folder }, target));
@@ -179,8 +181,17 @@ fn is_on_the_way(pattern: &str, path: &str, is_file: bool) -> bool {
     fits && !(is_file && path.len() < pattern.len())
 }
 
+/// The parts of a pattern or a link's target, `..` taken back.
 fn parts(pattern: &str) -> Vec<&str> {
-    pattern.split('/').filter(|part| !matches!(*part, "" | ".")).collect()
+    let mut parts = Vec::new();
+    for part in pattern.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            _ => parts.push(part),
+        }
+    }
+    parts
 }
 
 fn stat(name: String, node: &Node) -> FileStat {
