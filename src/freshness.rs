@@ -2,6 +2,8 @@
 //!
 //! An upgrade on an unchanged base would be a cache hit for ever; never caching it is slow.
 
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
 
 use crate::digest::Digest;
@@ -11,6 +13,9 @@ use crate::probe::System;
 use crate::repository::apt::ReleaseAddress;
 use crate::request::environment::Environment;
 use crate::request::{Refresh, Request};
+
+/// How long the repositories may take: the daemon itself would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Largest signed index that is read; Debian's has 200 kB.
 const INDEX_LIMIT: u64 = 16 << 20;
@@ -59,7 +64,8 @@ async fn repositories(gateway: &impl Gateway, system: &System) -> Option<Digest>
         let ReleaseAddress::Url(url) = address else { return None };
         urls.push(url);
     }
-    let digests = try_join_all(urls.iter().map(|url| index(gateway, url))).await.ok()?;
+    let asked = try_join_all(urls.iter().map(|url| index(gateway, url)));
+    let digests = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
     let lines = urls.iter().zip(digests).map(|(url, digest)| format!("{url} {digest}\n"));
     Some(Digest::of(lines.collect::<Vec<_>>().concat().as_bytes()))
 }

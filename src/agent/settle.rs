@@ -33,6 +33,8 @@ pub(super) struct Settle<'a> {
 pub(super) struct Remains {
     /// Logs, caches, locks and backups.
     pub(super) traces: &'static [Trace],
+    /// More such paths, relative, found in this image.
+    pub(super) more_traces: Vec<PathBuf>,
     /// Relative paths that the old and the new version of a package share. Those that the image
     /// had not are what its author had removed, and go again.
     pub(super) common_files: Vec<PathBuf>,
@@ -106,7 +108,7 @@ impl Settle<'_> {
                 }
             }
         }
-        Ok(())
+        self.remains.more_traces.iter().try_for_each(|path| self.undo(path))
     }
 
     /// Makes what is at this path what it was; times follow in [`Self::restore_times`].

@@ -70,7 +70,11 @@ pub(in super::super) fn run(lock: &Lock, files: &Path) -> Result<Remains, Failur
     }
     let after = super::installed(&super::database()?);
     marks.add(after.difference(&before).cloned())?;
-    Ok(Remains { traces: TRACES, common_files: common_files(lock) })
+    Ok(Remains {
+        traces: TRACES,
+        more_traces: lists_of_others(lock),
+        common_files: common_files(lock),
+    })
 }
 
 fn arguments(lock: &Lock, files: &Path) -> Vec<String> {
@@ -160,6 +164,24 @@ impl ServicePolicy {
         }
         Ok(())
     }
+}
+
+/// dpkg's file lists of packages that are not upgraded.
+///
+/// A folder that the image's author had removed comes with an upgrade; dpkg then takes it out of
+/// the lists of all other packages that have it, and the folder goes again.
+fn lists_of_others(lock: &Lock) -> Vec<PathBuf> {
+    let folder = Path::new("var/lib/dpkg/info");
+    let Ok(entries) = std::fs::read_dir(Path::new("/").join(folder)) else { return Vec::new() };
+    let upgraded = |package: &str| {
+        let name = package.split(':').next().unwrap_or(package);
+        lock.packages.iter().any(|locked| locked.name.as_str() == name)
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.strip_suffix(".list").is_some_and(|package| !upgraded(package)))
+        .map(|name| folder.join(name))
+        .collect()
 }
 
 /// The paths that both the old and the new version of an upgraded package have.
