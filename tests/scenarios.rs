@@ -100,7 +100,8 @@ fn every_option_is_given_by_a_scenario() {
 /// Runs a build and checks what holds for every one.
 fn play(scenario: &Scenario) -> Played {
     let gateway = FakeGateway::new(scenario);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let outcome = runtime.block_on(frontend::run(&gateway, &scenario.environment));
     check_steps(scenario, &gateway, &outcome);
     check_warnings(&gateway);
