@@ -2,6 +2,7 @@
 
 pub mod apt_repository;
 pub mod background;
+pub mod bench;
 pub mod build_context;
 pub mod deb_package;
 pub mod debian_packages;
@@ -20,6 +21,7 @@ pub mod program;
 pub mod recorded_process;
 pub mod repository_server;
 pub mod signing_key;
+pub mod source_image;
 pub mod started_image;
 pub mod stored_image;
 pub mod trivy_report;
