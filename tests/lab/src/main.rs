@@ -7,16 +7,20 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use suture_lab::background;
 use suture_lab::bench;
+use suture_lab::demo;
 use suture_lab::engine::{self, Engine};
 use suture_lab::folder::LabFolder;
 use suture_lab::frontend_image;
 use suture_lab::lab_image;
 use suture_lab::source_image;
+use suture_lab::test_stages;
 
 /// What `cargo lab` says when it is asked for nothing, or for something it does not know.
 const USAGE: &str = "\
 usage: cargo lab VERB
 
+  demo                       patch a real image, as a user does it
+  test                       run everything that must hold, ending with scenarios on the engine
   engine [--engine VERSION]  print the environment of a usable engine, starting one if needed:
                              eval \"$(cargo lab engine)\"
   image [-t NAME]            build the frontend image into the engine, by default as suture:lab
@@ -50,6 +54,8 @@ fn run(arguments: &[&str]) -> Result<()> {
     }
     let folder = LabFolder::locate()?;
     match arguments {
+        ["demo"] => demo::run(&usable_engine(&folder, None)?),
+        ["test"] => test_stages::run(|| usable_engine(&folder, None)),
         ["engine"] => print_environment(&usable_engine(&folder, None)?),
         ["engine", "--engine", version] => {
             print_environment(&usable_engine(&folder, Some(version))?)
