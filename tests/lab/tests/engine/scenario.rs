@@ -14,6 +14,7 @@ use suture_lab::engine::Engine;
 use suture_lab::lab_image::{self, IMAGES};
 use suture_lab::program;
 use suture_lab::started_image::CONTAINER_LABEL;
+use suture_lab::stored_image::StoredImage;
 use suture_lab::trivy_report::{self, Finding};
 
 use super::judge;
@@ -165,9 +166,10 @@ impl Scenario {
             complaints.push(format!("the commands {how}"));
         } else if succeeds {
             let original = self.expect.original.as_ref().unwrap_or(&self.image);
-            let original = stage.original(&original.replace("$RESULT", &result))?;
-            let observed = Observed::of(engine, &result)?;
+            let original = original.replace("$RESULT", &result);
             if self.expect.outcome == Outcome::Patched {
+                let original = stage.original(&original)?;
+                let observed = Observed::of(stage, &result)?;
                 measured.layer = observed
                     .stored
                     .layers
@@ -175,7 +177,9 @@ impl Scenario {
                     .map(|layer| (observed.stored.last_layer.len(), layer.size));
                 complaints.extend(judge::patched(&self.expect, &original, &observed, &done.output));
             } else {
-                complaints.extend(judge::unchanged(&original, &observed));
+                let original = StoredImage::read(engine, &original)?;
+                let stored = StoredImage::read(engine, &result)?;
+                complaints.extend(judge::unchanged(&original, &stored));
             }
         } else if exists(engine, &result)? {
             complaints.push(format!("there is an image after all: {result}"));
