@@ -30,6 +30,7 @@ const OFFERS: &str = "apt-get -qq update >&2 && apt-get -qq --simulate dist-upgr
 
 /// Shows what suture does.
 pub fn run(engine: &Engine) -> Result<()> {
+    eprintln!("building the frontend image; the first time takes a few minutes");
     frontend_image::build(engine, frontend_image::DEFAULT_NAME)?;
     lab_image::ensure(engine, IMAGE)?;
     let before = StoredImage::read(engine, IMAGE)?;
