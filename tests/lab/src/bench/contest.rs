@@ -100,13 +100,11 @@ impl Contest {
         let gauges = Gauges::of(&OwnEngine::new(folder, release)?)?;
         lab_image::ensure(&engine, IMAGE)?;
         frontend_image::build(&engine, frontend_image::DEFAULT_NAME)?;
-        let contest = Self { engine, gauges, folder: folder.folder("bench")? };
-        contest.write_build_files()?;
-        Ok(contest)
+        Ok(Self { engine, gauges, folder: folder.folder("bench")? })
     }
 
     /// Writes what is built.
-    fn write_build_files(&self) -> Result<()> {
+    pub(super) fn write_build_files(&self) -> Result<()> {
         let syntax = frontend_image::DEFAULT_NAME;
         // An image of an application has a user, who may not upgrade anything.
         let dockerfile =

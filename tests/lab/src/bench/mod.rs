@@ -127,6 +127,9 @@ pub fn run(folder: &LabFolder, version: Option<&str>, arguments: &[&str]) -> Res
 
 /// Everything that needs the engine.
 fn builds(contest: &Contest, choice: &Choice, tables: &mut Tables) -> Result<()> {
+    if choice.rows.iter().any(|row| !matches!(row, Row::Image | Row::Reading)) {
+        contest.write_build_files()?;
+    }
     let mut cold: BTreeMap<Way, Vec<Measured>> = BTreeMap::new();
     let mut again: BTreeMap<Way, Vec<Measured>> = BTreeMap::new();
     for run in 1..=choice.runs {
@@ -209,6 +212,11 @@ impl Tables {
         measured: &BTreeMap<Way, Vec<Measured>>,
     ) -> Result<()> {
         let of = |way: Way| measured.get(&way).context("a build was not measured");
+        let fastest = |way| {
+            let walls = of(way)?.iter().map(|measured| measured.wall);
+            walls.reduce(f64::min).context("nothing was measured")
+        };
+        let (our_best, their_best) = (fastest(way)?, fastest(Way::Dockerfile)?);
         let (ours, theirs) = (median_build(of(way)?)?, median_build(of(Way::Dockerfile)?)?);
         let (our_image, their_image) = (contest.result(way)?, contest.result(Way::Dockerfile)?);
         let layer = |image: &crate::stored_image::StoredImage| {
@@ -226,6 +234,8 @@ impl Tables {
             self.figures.push(line);
         };
         add("time", ours.wall, theirs.wall, Some(target), seconds);
+        // What other work on the machine has disturbed least.
+        add("time of the fastest run", our_best, their_best, None, seconds);
         add("layer", our_layer, their_layer, Some(0.12), megabytes);
         add("paths in the layer", our_entries, their_entries, None, whole);
         add("downloaded", number(ours.downloaded), number(theirs.downloaded), None, megabytes);
