@@ -112,7 +112,7 @@ fn run_cargo(stage: &'static str, arguments: &[&str], all: &mut Vec<Done>) -> Re
             .spawn()
             .context("cannot start cargo")?;
         let output = child.stdout.take().context("cargo has no output")?;
-        let count = pass_on(BufReader::new(output))?;
+        let count = pass_on(BufReader::new(output), &mut stdout())?;
         Ok((child.wait().context("cannot wait for cargo")?.success(), count))
     })
 }
@@ -136,12 +136,12 @@ fn run_stage(
     Ok(())
 }
 
-/// Shows a program's output as it comes, and counts the tests it tells of.
-fn pass_on(mut output: impl BufRead) -> Result<Count> {
+/// Passes a program's output on as it comes, and counts the tests it tells of.
+fn pass_on(mut output: impl BufRead, to: &mut impl Write) -> Result<Count> {
     let mut count = Count::default();
     let mut bytes = Vec::new();
     while output.read_until(b'\n', &mut bytes).context("cannot read cargo's output")? > 0 {
-        stdout().lock().write_all(&bytes).context("cannot write to the standard output")?;
+        to.write_all(&bytes).context("cannot write to the standard output")?;
         count += of_line(&String::from_utf8_lossy(&bytes));
         bytes.clear();
     }
@@ -179,6 +179,9 @@ mod tests {
         let text = "running 2 tests\n..\n\
                     test result: ok. 2 passed; 0 failed; 0 ignored; finished in 0.01s\n\
                     test result: FAILED. 10 passed; 3 failed; 1 ignored; finished in 0.01s\n";
-        assert_eq!(pass_on(text.as_bytes()).unwrap(), Count { passed: 12, failed: 3 });
+        let mut passed_on = Vec::new();
+        let count = pass_on(text.as_bytes(), &mut passed_on).unwrap();
+        assert_eq!(count, Count { passed: 12, failed: 3 });
+        assert_eq!(passed_on, text.as_bytes());
     }
 }

@@ -8,6 +8,7 @@ mod scenario;
 mod stage;
 
 use std::env;
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -40,7 +41,9 @@ fn test() -> Result<bool> {
     let stage = Arc::new(Stage::new());
     let trials = scenarios.into_iter().map(|scenario| trial(&stage, scenario)).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
-    eprint!("{}", stage.measurements());
+    stdout()
+        .write_all(stage.measurements().as_bytes())
+        .context("cannot write to the standard output")?;
     Ok(!conclusion.has_failed())
 }
 
