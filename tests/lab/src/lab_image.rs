@@ -14,6 +14,8 @@ use crate::hermetic_packages::SUITE;
 pub enum Recipe {
     /// A Debian suite's `main` alone, with the mirror's updates in reach.
     Main(&'static str),
+    /// The same without what Docker's own images add to apt's configuration: as debootstrap makes it.
+    Plain(&'static str),
     /// The hermetic world's packages, with their updates in reach or not.
     Hermetic(Sources),
     /// A Debian that cannot be patched, for one instruction's reason.
@@ -21,8 +23,9 @@ pub enum Recipe {
 }
 
 /// Every image the lab can make.
-pub const IMAGES: [(&str, Recipe); 12] = [
+pub const IMAGES: [(&str, Recipe); 13] = [
     ("lab/debian:bookworm-main", Recipe::Main("bookworm")),
+    ("lab/debian:bookworm-plain", Recipe::Plain("bookworm")),
     ("lab/debian:bullseye-main", Recipe::Main("bullseye")),
     ("lab/debian:trixie-main", Recipe::Main("trixie")),
     ("lab/debian:hermetic", Recipe::Hermetic(Sources::Good)),
@@ -50,6 +53,7 @@ pub fn ensure(engine: &Engine, name: &str) -> Result<()> {
     let _alone = engine.folder().lock("images")?;
     match recipe {
         Recipe::Main(suite) => ensure_main(engine, name, suite),
+        Recipe::Plain(suite) => ensure_plain(engine, name, suite),
         Recipe::Hermetic(sources) => ensure_hermetic(engine, name, sources),
         Recipe::Odd(instruction) => ensure_odd(engine, name, instruction),
     }
@@ -64,6 +68,17 @@ fn ensure_main(engine: &Engine, name: &str, suite: &str) -> Result<()> {
         ("sources/sources.list.d/debian.sources", stanza_sources(&mirror, suite))
     };
     application(engine, &ensure_root(engine, suite)?)?.file(path, sources).ensure(engine, name)
+}
+
+/// The image of [`ensure_main`], its apt as Debian ships it.
+fn ensure_plain(engine: &Engine, name: &str, suite: &str) -> Result<()> {
+    let main = format!("lab/debian:{suite}-main");
+    ensure_main(engine, &main, suite)?;
+    let text = format!(
+        "ARG ROOT\nFROM ${{ROOT}}\nUSER root\nRUN rm /etc/apt/apt.conf.d/docker-*\nUSER nobody\n\
+         ARG RECIPE\nLABEL {RECIPE_LABEL}=${{RECIPE}}\n"
+    );
+    BuildContext::new().file("Dockerfile", text).root(engine, &main)?.ensure(engine, name)
 }
 
 /// An image of the hermetic world.
