@@ -60,6 +60,12 @@ impl Way {
 /// The image that comes out when there is nothing to do.
 const UNCHANGED: &str = "suture-bench:unchanged";
 
+/// The image without what Docker's own images tell apt: most of all, to keep no cache of its indexes.
+/// Images from elsewhere are like this, and the Dockerfile puts the cache into its layer.
+const PLAIN: &str = "suture-bench:plain";
+const PLAIN_DOCKERFILE: &str = "suture-bench:plain-dockerfile";
+const PLAIN_EVERYTHING: &str = "suture-bench:plain-everything";
+
 /// What `BuildKit` knows before a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cache {
@@ -193,6 +199,25 @@ impl Contest {
         Ok(())
     }
 
+    /// The last layers of [`PLAIN`] upgraded, in bytes: suture's and the Dockerfile's.
+    pub(super) fn plain_layers(&self) -> Result<(u64, u64)> {
+        let plain = format!("FROM {IMAGE}\nUSER root\nRUN rm /etc/apt/apt.conf.d/docker-*\n");
+        self.write("plain.Dockerfile", &plain)?;
+        let upgrade = format!("FROM {PLAIN}\nRUN apt-get update && apt-get upgrade -y\n");
+        self.write("plain-upgrade.Dockerfile", &upgrade)?;
+        let image = format!("IMAGE={PLAIN}");
+        let layer = |tag, arguments: &[&str]| {
+            self.measure(&[&["--tag", tag, "--file"], arguments].concat(), tag, Cache::Warm)?;
+            let image = StoredImage::read(&self.engine, tag)?;
+            image.layers.last().map(|layer| layer.size).context("the image has no layer")
+        };
+        layer(PLAIN, &["plain.Dockerfile"])?;
+        let theirs = layer(PLAIN_DOCKERFILE, &["plain-upgrade.Dockerfile"])?;
+        let everything = Way::Everything.build_file();
+        let ours = layer(PLAIN_EVERYTHING, &[everything, "--build-arg", &image])?;
+        Ok((ours, theirs))
+    }
+
     /// The image that a way made last.
     pub(super) fn result(&self, way: Way) -> Result<StoredImage> {
         StoredImage::read(&self.engine, way.tag())
@@ -206,7 +231,7 @@ impl Contest {
     /// Removes what the builds have made.
     pub(super) fn clean(&self) -> Result<()> {
         let ways = [Way::Dockerfile, Way::Report, Way::Everything].map(Way::tag);
-        let images = ways.into_iter().chain([UNCHANGED]);
+        let images = ways.into_iter().chain([UNCHANGED, PLAIN, PLAIN_DOCKERFILE, PLAIN_EVERYTHING]);
         program::run(self.engine.docker()?.args(["image", "rm", "--force"]).args(images))
     }
 }

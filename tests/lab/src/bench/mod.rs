@@ -23,6 +23,9 @@ use reading::{Reader, Reading};
 /// How often everything is done unless somebody asks for another number.
 const RUNS: usize = 5;
 
+/// The part of the Dockerfile's layer that suture's may have.
+const LAYER: f64 = 0.12;
+
 /// A part of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Row {
@@ -158,6 +161,11 @@ fn builds(contest: &Contest, choice: &Choice, tables: &mut Tables) -> Result<()>
             tables.compare(contest, way, target, &cold)?;
         }
     }
+    if choice.has(Row::Report) || choice.has(Row::Everything) {
+        let (ours, theirs) = contest.plain_layers()?;
+        let layers = (number(ours), number(theirs));
+        tables.ratio("layer, where apt keeps a cache", layers, Some(LAYER), megabytes);
+    }
     for (what, measured) in [("again", &again), ("nothing to do", &unchanged)] {
         for (way, measured) in measured {
             // An image nobody has a report on has to be asked for what it lacks.
@@ -226,17 +234,13 @@ impl Tables {
         let (our_layer, our_entries) = layer(&our_image);
         let (their_layer, their_entries) = layer(&their_image);
         let name = label(way);
-        let mut add = |what: &str, ours: f64, theirs: f64, target, unit: fn(f64) -> String| {
-            let ratio = ours / theirs;
-            let mut line = vec![format!("{name}: {what}"), format!("{ratio:.2}")];
-            line.extend(judgement(ratio, target, |target| format!("{target:.2}")));
-            line.extend([unit(ours), unit(theirs)]);
-            self.figures.push(line);
+        let mut add = |what: &str, ours, theirs, target, unit| {
+            self.ratio(&format!("{name}: {what}"), (ours, theirs), target, unit);
         };
         add("time", ours.wall, theirs.wall, Some(target), seconds);
         // What other work on the machine has disturbed least.
         add("time of the fastest run", our_best, their_best, None, seconds);
-        add("layer", our_layer, their_layer, Some(0.12), megabytes);
+        add("layer", our_layer, their_layer, Some(LAYER), megabytes);
         add("paths in the layer", our_entries, their_entries, None, whole);
         add("downloaded", number(ours.downloaded), number(theirs.downloaded), None, megabytes);
         let containers = |measured: &Measured| measured.containers.to_string();
@@ -245,6 +249,21 @@ impl Tables {
         let (ours, theirs) = (containers(ours), containers(theirs));
         self.figures.push(vec![line, none.clone(), none.clone(), none, ours, theirs]);
         Ok(())
+    }
+
+    /// Adds the line of a figure that the Dockerfile has, too: suture's, then the Dockerfile's.
+    fn ratio(
+        &mut self,
+        what: &str,
+        (ours, theirs): (f64, f64),
+        target: Option<f64>,
+        unit: fn(f64) -> String,
+    ) {
+        let ratio = ours / theirs;
+        let mut line = vec![what.to_owned(), format!("{ratio:.2}")];
+        line.extend(judgement(ratio, target, |target| format!("{target:.2}")));
+        line.extend([unit(ours), unit(theirs)]);
+        self.figures.push(line);
     }
 
     /// Adds the line of a figure that stands alone.
