@@ -60,9 +60,9 @@ impl Way {
 /// The image that comes out when there is nothing to do.
 const UNCHANGED: &str = "suture-bench:unchanged";
 
-/// The image without what Docker's own images tell apt: most of all, to keep no cache of its indexes.
-/// Images from elsewhere are like this, and the Dockerfile puts the cache into its layer.
-const PLAIN: &str = "suture-bench:plain";
+/// The same image without what Docker's own images tell apt: most of all, to keep no cache of its
+/// indexes. Images from elsewhere are like this, and the Dockerfile puts the cache into its layer.
+const PLAIN: &str = "lab/debian:bookworm-plain";
 const PLAIN_DOCKERFILE: &str = "suture-bench:plain-dockerfile";
 const PLAIN_EVERYTHING: &str = "suture-bench:plain-everything";
 
@@ -112,12 +112,9 @@ impl Contest {
     /// Writes what is built.
     pub(super) fn write_build_files(&self) -> Result<()> {
         let syntax = frontend_image::DEFAULT_NAME;
-        // An image of an application has a user, who may not upgrade anything.
-        let dockerfile =
-            format!("FROM {IMAGE}\nUSER root\nRUN apt-get update && apt-get upgrade -y\n");
         let everything = format!("# syntax={syntax}\nARG IMAGE={IMAGE}\n");
         let report = format!("{everything}ARG REPORT=report.json\n");
-        self.write(Way::Dockerfile.build_file(), &dockerfile)?;
+        self.write(Way::Dockerfile.build_file(), &upgrade(IMAGE))?;
         self.write(Way::Everything.build_file(), &everything)?;
         self.write(Way::Report.build_file(), &report)?;
         let findings = self.findings()?;
@@ -201,18 +198,15 @@ impl Contest {
 
     /// The last layers of [`PLAIN`] upgraded, in bytes: suture's and the Dockerfile's.
     pub(super) fn plain_layers(&self) -> Result<(u64, u64)> {
-        let plain = format!("FROM {IMAGE}\nUSER root\nRUN rm /etc/apt/apt.conf.d/docker-*\n");
-        self.write("plain.Dockerfile", &plain)?;
-        let upgrade = format!("FROM {PLAIN}\nRUN apt-get update && apt-get upgrade -y\n");
-        self.write("plain-upgrade.Dockerfile", &upgrade)?;
+        lab_image::ensure(&self.engine, PLAIN)?;
+        self.write("plain.Dockerfile", &upgrade(PLAIN))?;
         let image = format!("IMAGE={PLAIN}");
         let layer = |tag, arguments: &[&str]| {
             self.measure(&[&["--tag", tag, "--file"], arguments].concat(), tag, Cache::Warm)?;
             let image = StoredImage::read(&self.engine, tag)?;
             image.layers.last().map(|layer| layer.size).context("the image has no layer")
         };
-        layer(PLAIN, &["plain.Dockerfile"])?;
-        let theirs = layer(PLAIN_DOCKERFILE, &["plain-upgrade.Dockerfile"])?;
+        let theirs = layer(PLAIN_DOCKERFILE, &["plain.Dockerfile"])?;
         let everything = Way::Everything.build_file();
         let ours = layer(PLAIN_EVERYTHING, &[everything, "--build-arg", &image])?;
         Ok((ours, theirs))
@@ -231,9 +225,15 @@ impl Contest {
     /// Removes what the builds have made.
     pub(super) fn clean(&self) -> Result<()> {
         let ways = [Way::Dockerfile, Way::Report, Way::Everything].map(Way::tag);
-        let images = ways.into_iter().chain([UNCHANGED, PLAIN, PLAIN_DOCKERFILE, PLAIN_EVERYTHING]);
+        let images = ways.into_iter().chain([UNCHANGED, PLAIN_DOCKERFILE, PLAIN_EVERYTHING]);
         program::run(self.engine.docker()?.args(["image", "rm", "--force"]).args(images))
     }
+}
+
+/// What people write without suture. An image of an application has a user, who may not upgrade
+/// anything.
+fn upgrade(image: &str) -> String {
+    format!("FROM {image}\nUSER root\nRUN apt-get update && apt-get upgrade -y\n")
 }
 
 /// Runs a build to its end and tells how long it took and what it did.
