@@ -20,8 +20,10 @@ use crate::stored_image::StoredImage;
 use crate::trivy_report::{self, Finding};
 use crate::{frontend_image, lab_image};
 
-/// The image that is patched. Its updates are Debian's own, over the network, as for everybody.
-const IMAGE: &str = "lab/debian:bookworm-main";
+/// The image that is patched unless somebody asks for another one. Its updates are Debian's own, over
+/// the network, as for everybody. It is as debootstrap makes it: images from Docker tell apt to keep no
+/// cache of its indexes, which spares the Dockerfile's layer two thirds (`lab/debian:bookworm-main`).
+pub(super) const IMAGE: &str = "lab/debian:bookworm-plain";
 
 /// Asks apt in an image what it offers.
 const OFFER: &str = "apt-get -qq update && apt-get -qq --simulate upgrade";
@@ -60,12 +62,6 @@ impl Way {
 /// The image that comes out when there is nothing to do.
 const UNCHANGED: &str = "suture-bench:unchanged";
 
-/// The same image without what Docker's own images tell apt: most of all, to keep no cache of its
-/// indexes. Images from elsewhere are like this, and the Dockerfile puts the cache into its layer.
-const PLAIN: &str = "lab/debian:bookworm-plain";
-const PLAIN_DOCKERFILE: &str = "suture-bench:plain-dockerfile";
-const PLAIN_EVERYTHING: &str = "suture-bench:plain-everything";
-
 /// What `BuildKit` knows before a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cache {
@@ -94,39 +90,42 @@ pub(super) struct Contest {
     engine: Engine,
     gauges: Gauges,
     folder: PathBuf,
+    image: String,
 }
 
 impl Contest {
     /// Makes everything ready. The engine is always one of the lab's own: every cold build throws
     /// the engine's whole cache away, which would be rude to anybody else's.
-    pub(super) fn prepare(folder: &LabFolder, version: Option<&str>) -> Result<Self> {
+    pub(super) fn prepare(folder: &LabFolder, version: Option<&str>, image: &str) -> Result<Self> {
         let [default, ..] = RELEASES;
         let release = version.map_or(Ok(default), Release::named)?;
         let engine = Engine::usable(folder, Some(release.version))?;
         let gauges = Gauges::of(&OwnEngine::new(folder, release)?)?;
-        lab_image::ensure(&engine, IMAGE)?;
+        lab_image::ensure(&engine, image)?;
         frontend_image::build(&engine, frontend_image::DEFAULT_NAME)?;
-        Ok(Self { engine, gauges, folder: folder.folder("bench")? })
+        Ok(Self { engine, gauges, folder: folder.folder("bench")?, image: image.to_owned() })
     }
 
     /// Writes what is built.
     pub(super) fn write_build_files(&self) -> Result<()> {
         let syntax = frontend_image::DEFAULT_NAME;
-        let everything = format!("# syntax={syntax}\nARG IMAGE={IMAGE}\n");
+        let image = &self.image;
+        let everything = format!("# syntax={syntax}\nARG IMAGE={image}\n");
         let report = format!("{everything}ARG REPORT=report.json\n");
-        self.write(Way::Dockerfile.build_file(), &upgrade(IMAGE))?;
+        self.write(Way::Dockerfile.build_file(), &upgrade(image))?;
         self.write(Way::Everything.build_file(), &everything)?;
         self.write(Way::Report.build_file(), &report)?;
         let findings = self.findings()?;
-        ensure!(!findings.is_empty(), "the mirror has no upgrade for {IMAGE}: nothing to measure");
+        ensure!(!findings.is_empty(), "the mirror has no upgrade for {image}: nothing to measure");
         eprintln!("{} upgrades", findings.len());
-        self.write_report("report.json", IMAGE, &findings)
+        self.write_report("report.json", image, &findings)
     }
 
     /// What apt would upgrade in the image, as findings: all of them can be fixed.
     fn findings(&self) -> Result<Vec<Finding>> {
         let mut run = self.engine.docker()?;
-        run.args(["run", "--rm", "--user=0", "--label", CONTAINER_LABEL, "--entrypoint=sh", IMAGE]);
+        run.args(["run", "--rm", "--user=0", "--label", CONTAINER_LABEL, "--entrypoint=sh"])
+            .arg(&self.image);
         let offer = program::output(run.args(["-c", OFFER]))?;
         Ok(findings(&offer))
     }
@@ -196,22 +195,6 @@ impl Contest {
         Ok(())
     }
 
-    /// The last layers of [`PLAIN`] upgraded, in bytes: suture's and the Dockerfile's.
-    pub(super) fn plain_layers(&self) -> Result<(u64, u64)> {
-        lab_image::ensure(&self.engine, PLAIN)?;
-        self.write("plain.Dockerfile", &upgrade(PLAIN))?;
-        let image = format!("IMAGE={PLAIN}");
-        let layer = |tag, arguments: &[&str]| {
-            self.measure(&[&["--tag", tag, "--file"], arguments].concat(), tag, Cache::Warm)?;
-            let image = StoredImage::read(&self.engine, tag)?;
-            image.layers.last().map(|layer| layer.size).context("the image has no layer")
-        };
-        let theirs = layer(PLAIN_DOCKERFILE, &["plain.Dockerfile"])?;
-        let everything = Way::Everything.build_file();
-        let ours = layer(PLAIN_EVERYTHING, &[everything, "--build-arg", &image])?;
-        Ok((ours, theirs))
-    }
-
     /// The image that a way made last.
     pub(super) fn result(&self, way: Way) -> Result<StoredImage> {
         StoredImage::read(&self.engine, way.tag())
@@ -225,7 +208,7 @@ impl Contest {
     /// Removes what the builds have made.
     pub(super) fn clean(&self) -> Result<()> {
         let ways = [Way::Dockerfile, Way::Report, Way::Everything].map(Way::tag);
-        let images = ways.into_iter().chain([UNCHANGED, PLAIN_DOCKERFILE, PLAIN_EVERYTHING]);
+        let images = ways.into_iter().chain([UNCHANGED]);
         program::run(self.engine.docker()?.args(["image", "rm", "--force"]).args(images))
     }
 }

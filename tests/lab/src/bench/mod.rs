@@ -16,7 +16,7 @@ use std::io::{Write, stdout};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::folder::LabFolder;
-use contest::{Cache, Contest, Measured, Way};
+use contest::{Cache, Contest, IMAGE, Measured, Way};
 use progress::STAGES;
 use reading::{Reader, Reading};
 
@@ -58,18 +58,22 @@ const ROWS: [(&str, Row); 6] = [
 struct Choice {
     rows: BTreeSet<Row>,
     runs: usize,
+    image: String,
 }
 
 impl Choice {
-    /// Reads the arguments: `[--runs N] [ROW...]`.
+    /// Reads the arguments: `[--runs N] [--image NAME] [ROW...]`.
     fn parse(arguments: &[&str]) -> Result<Self> {
-        let mut choice = Self { rows: BTreeSet::new(), runs: RUNS };
+        let mut choice = Self { rows: BTreeSet::new(), runs: RUNS, image: IMAGE.to_owned() };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             if *argument == "--runs" {
                 let number = arguments.next().context("--runs lacks a number")?;
                 choice.runs = number.parse().context("--runs is not a number")?;
                 ensure!(choice.runs > 0, "--runs is nothing at all");
+            } else if *argument == "--image" {
+                let name = arguments.next().context("--image lacks a name")?;
+                (*name).clone_into(&mut choice.image);
             } else if let Some((_, row)) = ROWS.iter().find(|(name, _)| name == argument) {
                 choice.rows.insert(*row);
             } else {
@@ -109,7 +113,7 @@ pub fn run(folder: &LabFolder, version: Option<&str>, arguments: &[&str]) -> Res
     let mut tables = Tables::default();
     let before = load()?;
     if choice.rows.iter().any(|row| *row != Row::Reading) {
-        builds(&Contest::prepare(folder, version)?, &choice, &mut tables)?;
+        builds(&Contest::prepare(folder, version, &choice.image)?, &choice, &mut tables)?;
     }
     if choice.has(Row::Reading) {
         readings(&Reader::prepare(folder)?, choice.runs, &mut tables)?;
@@ -160,11 +164,6 @@ fn builds(contest: &Contest, choice: &Choice, tables: &mut Tables) -> Result<()>
         if choice.has(row) {
             tables.compare(contest, way, target, &cold)?;
         }
-    }
-    if choice.has(Row::Report) || choice.has(Row::Everything) {
-        let (ours, theirs) = contest.plain_layers()?;
-        let layers = (number(ours), number(theirs));
-        tables.ratio("layer, where apt keeps a cache", layers, Some(LAYER), megabytes);
     }
     for (what, measured) in [("again", &again), ("nothing to do", &unchanged)] {
         for (way, measured) in measured {
