@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -24,6 +24,9 @@ use crate::{frontend_image, lab_image};
 /// the network, as for everybody. It is as debootstrap makes it: images from Docker tell apt to keep no
 /// cache of its indexes, which spares the Dockerfile's layer two thirds (`lab/debian:bookworm-main`).
 pub(super) const IMAGE: &str = "lab/debian:bookworm-plain";
+
+/// How long the engine takes to delete a layer of the Dockerfile's size.
+const COLLECTION: Duration = Duration::from_secs(4);
 
 /// Asks apt in an image what it offers.
 const OFFER: &str = "apt-get -qq update && apt-get -qq --simulate upgrade";
@@ -191,6 +194,8 @@ impl Contest {
     fn forget(&self, tag: &str) -> Result<()> {
         program::run(self.engine.docker()?.args(["image", "rm", "--force", tag]))?;
         program::run(self.engine.docker()?.args(["builder", "prune", "--all", "--force"]))?;
+        // The engine deletes what it forgot when it has time: not while the next build is measured.
+        thread::sleep(COLLECTION);
         rustix::fs::sync();
         Ok(())
     }
