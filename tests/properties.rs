@@ -174,7 +174,7 @@ proptest! {
     fn deb_versions_are_shown_as_given(text in deb_version()) {
         let version = Version::parse(Scheme::Deb, &text).expect("valid");
         prop_assert_eq!(version.to_string(), &text[..]);
-        let Version::Deb(deb) = version;
+        let Version::Deb(deb) = version else { return Err(TestCaseError::fail("not a deb version")) };
         let revision = deb.revision().map(|revision| format!("-{revision}")).unwrap_or_default();
         let end = format!("{}{revision}", deb.upstream());
         prop_assert!(text.ends_with(&end));

@@ -1,6 +1,7 @@
 //! Package versions and their order, one scheme per package family.
 
 pub mod deb;
+pub mod rpm;
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -12,12 +13,15 @@ use crate::package::Excerpt;
 pub enum Scheme {
     /// dpkg's: Debian, Ubuntu and what is made of them.
     Deb,
+    /// rpm's: Red Hat, SUSE and what is made of them.
+    Rpm,
 }
 
 impl fmt::Display for Scheme {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Deb => "deb",
+            Self::Rpm => "rpm",
         })
     }
 }
@@ -30,6 +34,8 @@ impl fmt::Display for Scheme {
 pub enum Version {
     /// A version of a dpkg package.
     Deb(deb::DebVersion),
+    /// A version of an rpm package.
+    Rpm(rpm::RpmVersion),
 }
 
 impl Version {
@@ -37,6 +43,7 @@ impl Version {
     pub fn parse(scheme: Scheme, text: &str) -> Result<Self, VersionError> {
         match scheme {
             Scheme::Deb => deb::DebVersion::parse(text).map(Self::Deb),
+            Scheme::Rpm => rpm::RpmVersion::parse(text).map(Self::Rpm),
         }
     }
 
@@ -44,6 +51,7 @@ impl Version {
     pub fn scheme(&self) -> Scheme {
         match self {
             Self::Deb(_) => Scheme::Deb,
+            Self::Rpm(_) => Scheme::Rpm,
         }
     }
 
@@ -51,6 +59,7 @@ impl Version {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Deb(version) => version.as_str(),
+            Self::Rpm(version) => version.as_str(),
         }
     }
 }
@@ -59,6 +68,8 @@ impl PartialOrd for Version {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Deb(left), Self::Deb(right)) => Some(left.cmp(right)),
+            (Self::Rpm(left), Self::Rpm(right)) => Some(left.cmp(right)),
+            _ => None,
         }
     }
 }
@@ -83,7 +94,7 @@ pub enum VersionError {
         /// Its beginning.
         text: Excerpt,
     },
-    /// What is before the colon is no number from 0 to 2147483647.
+    /// What is before the colon is no number that can be an epoch.
     #[error("version has an invalid epoch: {text}")]
     Epoch {
         /// The text.
@@ -104,6 +115,14 @@ pub enum VersionError {
     /// The upstream version begins with something else than a digit.
     #[error("version does not begin with a digit: {text}")]
     Start {
+        /// The text.
+        text: Excerpt,
+    },
+    /// Something that the rules do not allow where it stands.
+    #[error("version has an invalid part {part}: {text}")]
+    Part {
+        /// It and what follows.
+        part: Excerpt,
         /// The text.
         text: Excerpt,
     },
