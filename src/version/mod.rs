@@ -1,5 +1,6 @@
 //! Package versions and their order, one scheme per package family.
 
+pub mod apk;
 pub mod deb;
 pub mod rpm;
 
@@ -11,6 +12,8 @@ use crate::package::Excerpt;
 /// The rules by which a text is read as a version and compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scheme {
+    /// apk's: Alpine, Wolfi and what is made of them.
+    Apk,
     /// dpkg's: Debian, Ubuntu and what is made of them.
     Deb,
     /// rpm's: Red Hat, SUSE and what is made of them.
@@ -20,6 +23,7 @@ pub enum Scheme {
 impl fmt::Display for Scheme {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
+            Self::Apk => "apk",
             Self::Deb => "deb",
             Self::Rpm => "rpm",
         })
@@ -32,6 +36,8 @@ impl fmt::Display for Scheme {
 /// different schemes have no order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Version {
+    /// A version of an apk package.
+    Apk(apk::ApkVersion),
     /// A version of a dpkg package.
     Deb(deb::DebVersion),
     /// A version of an rpm package.
@@ -42,6 +48,7 @@ impl Version {
     /// Reads `text` as the scheme's own tool would.
     pub fn parse(scheme: Scheme, text: &str) -> Result<Self, VersionError> {
         match scheme {
+            Scheme::Apk => apk::ApkVersion::parse(text).map(Self::Apk),
             Scheme::Deb => deb::DebVersion::parse(text).map(Self::Deb),
             Scheme::Rpm => rpm::RpmVersion::parse(text).map(Self::Rpm),
         }
@@ -50,6 +57,7 @@ impl Version {
     /// The scheme whose rules hold.
     pub fn scheme(&self) -> Scheme {
         match self {
+            Self::Apk(_) => Scheme::Apk,
             Self::Deb(_) => Scheme::Deb,
             Self::Rpm(_) => Scheme::Rpm,
         }
@@ -58,6 +66,7 @@ impl Version {
     /// The text exactly as it was given.
     pub fn as_str(&self) -> &str {
         match self {
+            Self::Apk(version) => version.as_str(),
             Self::Deb(version) => version.as_str(),
             Self::Rpm(version) => version.as_str(),
         }
@@ -67,6 +76,7 @@ impl Version {
 impl PartialOrd for Version {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
+            (Self::Apk(left), Self::Apk(right)) => Some(left.cmp(right)),
             (Self::Deb(left), Self::Deb(right)) => Some(left.cmp(right)),
             (Self::Rpm(left), Self::Rpm(right)) => Some(left.cmp(right)),
             _ => None,
