@@ -189,8 +189,8 @@ impl<'a> File<'a> {
         let mut pages_left = self.bytes.len() / self.page_size;
         let mut waiting = vec![root];
         while let Some(number) = waiting.pop() {
-            pages_left = pages_left.checked_sub(1).ok_or(SqliteError::Circle)?;
             let page = self.page(number)?;
+            pages_left = pages_left.checked_sub(1).ok_or(SqliteError::Circle)?;
             let head = if number == 1 { DESCRIPTION } else { 0 };
             let kind = page.get(head).copied().unwrap_or(0);
             let cells = usize::from(Big.two_at(page, head + 3).unwrap_or(0));
