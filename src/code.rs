@@ -46,6 +46,8 @@ codes! {
     UnusedBuildArgument = "unused-build-argument",
     /// No report where `REPORT` points.
     ReportNotFound = "report-not-found",
+    /// The report's context cannot be loaded.
+    ReportUnavailable = "report-unavailable",
     /// A report that cannot be read: empty, cut off, no text, no JSON, nested too deeply.
     ReportMalformed = "report-malformed",
     /// A report larger than suture reads.
@@ -82,6 +84,8 @@ codes! {
     PackageManager = "package-manager",
     /// A fix cannot be reached.
     UnmetFix = "unmet-fix",
+    /// A package of `PACKAGES` cannot be upgraded as asked.
+    UnmetPackage = "unmet-package",
     /// There is nothing to do and `ON_UP_TO_DATE=fail` is set.
     UpToDate = "up-to-date",
     /// The result is not what was planned.

@@ -133,11 +133,17 @@ pub async fn build_file(
 
 /// Whether there is no build file: none in the folder, `-f /dev/null`, or no folder at all.
 fn is_absent(error: &GatewayError) -> bool {
-    let GatewayError::Engine(status) = error else { return false };
-    error.is_not_found()
-        || ["not a regular file", "no access allowed to dir"]
-            .iter()
-            .any(|words| status.message.contains(words))
+    error.is_not_found() || is_no_directory(error) || says(error, "not a regular file")
+}
+
+/// Whether the client does not offer the directory.
+fn is_no_directory(error: &GatewayError) -> bool {
+    says(error, "no access allowed to dir")
+}
+
+/// The protocol has no codes for these, so the daemon's words are matched.
+fn says(error: &GatewayError, words: &str) -> bool {
+    matches!(error, GatewayError::Engine(status) if status.message.contains(words))
 }
 
 fn session<'a>(environment: &'a Environment, local: &str) -> &'a str {
@@ -153,7 +159,10 @@ pub async fn reports(
 ) -> Result<Vec<LoadedReport>, LoadReportError> {
     let tree = report_tree(gateway, environment, location, platform).await?;
     let tree = gateway.solve(&tree).await?;
-    let paths = find(gateway, &tree, location).await?;
+    let paths = find(gateway, &tree, location).await.map_err(|error| match error {
+        LoadReportError::Gateway(error) if is_no_directory(&error) => not_found(location),
+        other => other,
+    })?;
     let mut reports = Vec::new();
     for (path, size) in paths {
         let failed = |source| LoadReportError::Report { path: path.clone(), source };
@@ -173,11 +182,14 @@ async fn report_tree(
     platform: &Platform,
 ) -> Result<Output, LoadReportError> {
     let local = |name: &str| {
-        let follow_paths = if location.path == "." {
-            vec!["*.json".to_owned()]
-        } else {
-            vec![location.path.clone()]
-        };
+        // What a wildcard finds is followed when it is a link, what a folder holds is not.
+        let mut follow_paths = Vec::new();
+        if location.path != "." {
+            follow_paths.push(location.path.clone());
+        }
+        if !location.path.ends_with(".json") {
+            follow_paths.push(join(location.path.trim_matches('.'), "*.json"));
+        }
         let source = Local {
             follow_paths,
             // Not the hint of ordinary builds: the daemon would drop their files for ours.
@@ -239,13 +251,15 @@ async fn find(
         match stat.kind {
             FileKind::Directory => {
                 let entries = read_optional_directory(gateway, tree, &format!("/{path}")).await?;
-                files.extend(
-                    entries
-                        .into_iter()
-                        .filter(|entry| entry.kind == FileKind::Regular)
-                        .filter(|entry| entry.name.ends_with(".json"))
-                        .map(|entry| (join(&path, &entry.name), entry.size)),
-                );
+                for entry in entries {
+                    let reads = matches!(entry.kind, FileKind::Regular | FileKind::Symlink);
+                    if reads && entry.name.ends_with(".json") {
+                        let name = join(&path, &entry.name);
+                        // The entry of a link has the link's own size.
+                        let stat = gateway.stat(tree, &format!("/{name}")).await?;
+                        files.push((name, stat.size));
+                    }
+                }
             }
             FileKind::Regular => files.push((path, stat.size)),
             FileKind::Symlink | FileKind::Other => {}
@@ -255,14 +269,15 @@ async fn find(
         }
     }
     files.sort();
-    if files.is_empty() {
-        let place = match location.context {
-            None => "build context",
-            Some(_) => "named context `report`",
-        };
-        return Err(LoadReportError::NotFound { place, path: wanted.clone() });
-    }
-    Ok(files)
+    if files.is_empty() { Err(not_found(location)) } else { Ok(files) }
+}
+
+fn not_found(location: &ReportLocation) -> LoadReportError {
+    let place = match location.context {
+        None => "build context",
+        Some(_) => "named context `report`",
+    };
+    LoadReportError::NotFound { place, path: location.path.clone() }
 }
 
 fn join(folder: &str, name: &str) -> String {

@@ -11,7 +11,7 @@ use crate::llb::DefinitionError;
 use crate::patch::task::AgentFailure;
 use crate::probe::ProbeError;
 use crate::report::ReportError;
-use crate::request::Problem;
+use crate::request::{Problem, option};
 use crate::verify::VerifyError;
 
 /// Why a build fails: one or more problems, and the daemon's own error if it was one.
@@ -71,10 +71,6 @@ impl Failure {
         if loaded.text.is_empty() {
             return self;
         }
-        for problem in &mut self.problems {
-            let option = option_behind(problem.code);
-            problem.line = problem.line.or_else(|| loaded.file.line_of(option?));
-        }
         self.excerpts =
             self.problems.iter().filter_map(|problem| excerpt(problem, loaded)).collect();
         self.excerpts.dedup();
@@ -102,16 +98,17 @@ impl Failure {
         status
     }
 
-    /// The text of the failure: a line a problem, hints below.
+    /// The text of the failure: a line a problem, a hint below the last one that it is for.
     pub fn message(&self) -> String {
         let mut lines = Vec::new();
-        let mut hints: Vec<&str> = Vec::new();
-        for problem in &self.problems {
+        let mut rest = self.problems.as_slice();
+        while let Some((problem, after)) = rest.split_first() {
             lines.push(format!("{} [{}]", problem.message, problem.code));
-            if let Some(hint) = problem.hint.as_deref().filter(|hint| !hints.contains(hint)) {
-                hints.push(hint);
+            let repeated = after.iter().any(|later| later.hint == problem.hint);
+            if let Some(hint) = problem.hint.as_ref().filter(|_| !repeated) {
                 lines.push(format!("  hint: {hint}"));
             }
+            rest = after;
         }
         lines.join("\n")
     }
@@ -119,7 +116,12 @@ impl Failure {
 
 /// The lines of the build file that a problem is about.
 pub fn excerpt(problem: &Problem, loaded: &LoadedBuildFile) -> Option<Excerpt> {
-    let line = i32::try_from(problem.line?).ok()?;
+    let line = problem.line.or_else(|| {
+        let row = option::find(option_behind(problem.code)?)?;
+        let alias = row.alias.as_ref().and_then(|alias| loaded.file.line_of(alias.name));
+        loaded.file.line_of(row.name).or(alias)
+    })?;
+    let line = i32::try_from(line).ok()?;
     let (filename, text) = (loaded.filename.clone(), loaded.text.clone());
     Some(Excerpt { filename, text, lines: (line, line) })
 }
@@ -148,6 +150,7 @@ fn option_behind(code: Code) -> Option<&'static str> {
         | Code::Engine
         | Code::Bug => Some("IMAGE"),
         Code::ReportNotFound
+        | Code::ReportUnavailable
         | Code::ReportMalformed
         | Code::ReportTooLarge
         | Code::ReportFormat
@@ -155,6 +158,7 @@ fn option_behind(code: Code) -> Option<&'static str> {
         | Code::ReportOtherDistro
         | Code::ReportOtherImage
         | Code::UnmetFix => Some("REPORT"),
+        Code::UnmetPackage => Some("PACKAGES"),
         Code::UpToDate => Some("ON_UP_TO_DATE"),
         Code::UnknownOption
         | Code::OptionValue
@@ -171,9 +175,10 @@ impl From<GatewayError> for Failure {
             GatewayError::Engine(status) => {
                 Self { engine: Some(*status), ..Self::new(Code::Engine, message, None) }
             }
-            GatewayError::Missing(_) => {
+            GatewayError::Missing(missing) => {
                 let hint = "suture needs BuildKit 0.13 or Docker Engine 26 or later";
-                Self::new(Code::MissingCapability, message, Some(hint))
+                let hint = missing.reason.is_empty().then_some(hint);
+                Self::new(Code::MissingCapability, message, hint)
             }
             GatewayError::TooLarge { .. } | GatewayError::Malformed(_) => {
                 Self::new(Code::Engine, message, None)
@@ -207,7 +212,10 @@ impl From<LoadReportError> for Failure {
     fn from(error: LoadReportError) -> Self {
         let message = error.to_string();
         let (code, hint) = match error {
-            LoadReportError::Gateway(error) => return error.into(),
+            LoadReportError::Gateway(error) => {
+                let new = Self::new(Code::ReportUnavailable, format!("report: {message}"), None);
+                return Self { engine: Self::from(error).engine, ..new };
+            }
             LoadReportError::NotFound { .. } => (
                 Code::ReportNotFound,
                 Some(
@@ -239,8 +247,8 @@ fn report_code(error: &ReportError) -> (Code, Option<&'static str>) {
         ReportError::TooLarge | ReportError::TooManyFindings | ReportError::TooManyFixes { .. } => {
             (Code::ReportTooLarge, Some("scan one image a report, without --list-all-pkgs"))
         }
-        ReportError::FormatNotYet { .. } => (Code::NotYet, Some(MAKE_ONE)),
-        ReportError::Unrecognised
+        ReportError::FormatNotYet { .. }
+        | ReportError::Unrecognised
         | ReportError::OtherFormat { .. }
         | ReportError::SchemaVersion { .. } => (Code::ReportFormat, Some(MAKE_ONE)),
         ReportError::PackageName { .. } => (
@@ -273,10 +281,12 @@ impl From<ProbeError> for Failure {
                 Code::NoPackageManager,
                 Some("images without their own package manager are not supported yet"),
             ),
-            ProbeError::Database { .. } => (Code::PackageDatabase, None),
+            ProbeError::Database { .. } | ProbeError::NoDatabase(_) => {
+                (Code::PackageDatabase, None)
+            }
             ProbeError::Unfinished(_) => (
                 Code::PackageDatabase,
-                Some("finish the installation in the image's own build: dpkg --configure -a"),
+                Some("install them again in the image's own build, or finish: dpkg --configure -a"),
             ),
             ProbeError::NoRepositories | ProbeError::Sources(_) => (
                 Code::NoRepositories,

@@ -2,6 +2,10 @@
 //!
 //! An upgrade on an unchanged base would be a cache hit for ever; never caching it is slow.
 
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+
 use crate::digest::Digest;
 use crate::gateway::{Gateway, GatewayError, read_file};
 use crate::llb::{Display, source};
@@ -9,6 +13,9 @@ use crate::probe::System;
 use crate::repository::apt::ReleaseAddress;
 use crate::request::environment::Environment;
 use crate::request::{Refresh, Request};
+
+/// How long the repositories may take: the daemon itself would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Largest signed index that is read; Debian's has 200 kB.
 const INDEX_LIMIT: u64 = 16 << 20;
@@ -52,13 +59,15 @@ pub fn today(environment: &Environment) -> jiff::civil::Date {
 /// The daemon asks for them with the digest it knows: an unchanged one costs one small request.
 async fn repositories(gateway: &impl Gateway, system: &System) -> Option<Digest> {
     let System::Dpkg(system) = system;
-    let mut digests = String::new();
+    let mut urls = Vec::new();
     for address in system.sources.release_addresses() {
         let ReleaseAddress::Url(url) = address else { return None };
-        let digest = index(gateway, &url).await.ok()?;
-        digests.push_str(&format!("{url} {digest}\n"));
+        urls.push(url);
     }
-    Some(Digest::of(digests.as_bytes()))
+    let asked = try_join_all(urls.iter().map(|url| index(gateway, url)));
+    let digests = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
+    let lines = urls.iter().zip(digests).map(|(url, digest)| format!("{url} {digest}\n"));
+    Some(Digest::of(lines.collect::<Vec<_>>().concat().as_bytes()))
 }
 
 async fn index(gateway: &impl Gateway, url: &str) -> Result<Digest, GatewayError> {

@@ -6,7 +6,7 @@ use crate::evidence::{self, Evidence, counted};
 use crate::failure::{self, Failure};
 use crate::fixes::Fixes;
 use crate::freshness::{self, Contract};
-use crate::gateway::{Gateway, Ref, Warning, read_file};
+use crate::gateway::{Gateway, GatewayError, Ref, Warning, read_file};
 use crate::llb::{Display, Output, source};
 use crate::patch::task::{ApplyTask, FetchOutcome, FetchTask, Targets, Unmet, path};
 use crate::patch::{Fetch, Steps};
@@ -45,7 +45,10 @@ pub async fn run(gateway: &impl Gateway, environment: &Environment) -> Result<Fi
     let loaded = context::build_file(gateway, environment).await?;
     let mut notices = Notices { list: Vec::new(), vertex: loaded.source.clone() };
     let outcome = patch(gateway, environment, &loaded, &mut notices).await;
-    notices.send(gateway, &loaded).await?;
+    if let Err(error) = notices.send(gateway, &loaded).await {
+        // What became of the image matters more than what was to be said about it.
+        tracing::warn!("a warning was not taken: {error}");
+    }
     outcome.map_err(|failure| failure.with_excerpts(&loaded))
 }
 
@@ -61,7 +64,11 @@ impl Notices {
         self.list.push(Problem { code, message: message.into(), hint: None, line: None });
     }
 
-    async fn send(self, gateway: &impl Gateway, loaded: &LoadedBuildFile) -> Result<(), Failure> {
+    async fn send(
+        self,
+        gateway: &impl Gateway,
+        loaded: &LoadedBuildFile,
+    ) -> Result<(), GatewayError> {
         let Some(vertex) = self.vertex else { return Ok(()) };
         for notice in self.list {
             let warning = Warning {
@@ -138,7 +145,7 @@ async fn patch(
             None => Some(installed.version.clone()),
         }
     });
-    let kept_back: &[Unmet] = if plan.assessments.is_empty() { &outcome.unmet } else { &[] };
+    let kept_back: &[Unmet] = if plan.is_everything() { &outcome.unmet } else { &[] };
     build.judge_unmet(&plan, kept_back, notices)?;
     if outcome.upgrades.is_empty() {
         return build.unchanged(&plan, kept_back);
@@ -153,7 +160,8 @@ async fn patch(
         probe::ProbeError::Gateway(error) => Failure::of_step("apply", error),
         other => other.into(),
     })?;
-    let verified = verify::verify(probe.system.database(), &after, &outcome.upgrades, plan)?;
+    let verified =
+        verify::verify(probe.system.database(), &after, &outcome.upgrades, &request.exclude, plan)?;
     Ok(build.patched(patched, &verified, kept_back))
 }
 
@@ -181,7 +189,7 @@ fn check_end_of_life(
         return Ok(());
     };
     let message =
-        format!("{} gets no security updates since {end}", probe.os_release.pretty_name());
+        format!("{} has had no security updates since {end}", probe.os_release.pretty_name());
     match request.on_end_of_life {
         OnEndOfLife::Ignore => {}
         OnEndOfLife::Warn => notices.add(Code::EndOfLife, message),
@@ -283,22 +291,18 @@ impl<G: Gateway> Build<'_, G> {
         kept_back: &[Unmet],
         notices: &mut Notices,
     ) -> Result<(), Failure> {
-        let mut problems: Vec<Problem> =
-            plan.unmet().map(|unmet| evidence::unmet_problem(unmet.0, unmet.1, unmet.2)).collect();
-        let count = problems.len();
+        let mut problems = evidence::unmet_problems(plan);
+        let more = problems.len().saturating_sub(NAMED_LIMIT);
         problems.truncate(NAMED_LIMIT);
-        if count > NAMED_LIMIT {
-            let message = format!("and {} more", counted(count - NAMED_LIMIT, "unmet fix"));
-            problems.push(Problem { code: Code::UnmetFix, message, hint: None, line: None });
+        if let Some(last) = problems.last().filter(|_| more > 0) {
+            let message = format!("and {more} more");
+            problems.push(Problem { message, line: None, ..last.clone() });
         }
         if self.request.on_unmet == OnUnmet::Fail && !problems.is_empty() {
-            let hint = "set ON_UNMET=warn to patch the rest, or name packages in EXCLUDE";
-            for problem in &mut problems {
-                problem.hint = Some(hint.to_owned());
-            }
             return Err(Failure::of(problems));
         }
-        notices.list.extend(problems);
+        // The hint says how to get here.
+        notices.list.extend(problems.into_iter().map(|problem| Problem { hint: None, ..problem }));
         for unmet in kept_back.iter().take(NAMED_LIMIT) {
             let why = evidence::reason(&unmet.reason);
             notices.add(Code::UnmetFix, format!("{} is not upgraded: {why}", unmet.name));
@@ -332,7 +336,8 @@ impl<G: Gateway> Build<'_, G> {
             return Err(Failure::new(Code::UpToDate, message, Some(hint)));
         }
         let config = self.target.config.with_labels(&self.request.labels);
-        Ok(self.finished(self.target.tree.clone(), config, summary))
+        // Nothing is new, so no time is clamped: the exporter would change the configuration.
+        Ok(self.finished(self.target.tree.clone(), config, summary, None))
     }
 
     fn patched(&self, tree: Ref, verified: &verify::Verified, kept_back: &[Unmet]) -> Finished {
@@ -342,16 +347,23 @@ impl<G: Gateway> Build<'_, G> {
         let created = jiff::Timestamp::from_second(seconds).unwrap_or(self.environment.now);
         let change = evidence.change(self.probe.system.manager(), created, &self.request.labels);
         let config = self.target.config.with_change(&change);
-        self.finished(tree, config, evidence.summary())
+        let epoch = self.request.source_date_epoch;
+        self.finished(tree, config, evidence.summary(), epoch)
     }
 
-    fn finished(&self, tree: Ref, config: Vec<u8>, summary: String) -> Finished {
+    fn finished(
+        &self,
+        tree: Ref,
+        config: Vec<u8>,
+        summary: String,
+        source_date_epoch: Option<i64>,
+    ) -> Finished {
         let image = ResultImage {
             config,
             base_config: self.target.config.original().to_vec(),
             platform: self.target.platform.clone(),
             summary,
-            source_date_epoch: self.request.source_date_epoch,
+            source_date_epoch,
         };
         Finished { tree, image }
     }

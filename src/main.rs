@@ -39,10 +39,7 @@ fn serve() -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         // First of all: the daemon waits only a few seconds for the connection.
         let gateway = StdioGateway::connect().await?;
-        let environment = Environment::of_process();
-        let imports = request::cache_imports(&environment).unwrap_or_default();
-        let gateway = gateway.with_cache_imports(imports);
-        let answer = build(gateway.clone(), environment).await;
+        let answer = build(gateway.clone()).await;
         gateway.answer(answer).await.context("the answer was not taken")
     });
     // Whatever still runs is of no use any more, and must not keep the process alive.
@@ -51,16 +48,21 @@ fn serve() -> anyhow::Result<()> {
 }
 
 /// The answer to the build; a panic is one, too.
-async fn build(gateway: StdioGateway, environment: Environment) -> Answer {
+async fn build(gateway: StdioGateway) -> Answer {
     let tasks = tokio::task::LocalSet::new();
     let task = tasks.run_until(async move {
-        tokio::task::spawn_local(async move { frontend::run(&gateway, &environment).await }).await
+        tokio::task::spawn_local(async move {
+            let environment = Environment::of_process();
+            let imports = request::cache_imports(&environment).unwrap_or_default();
+            match frontend::run(&gateway.with_cache_imports(imports), &environment).await {
+                Ok(finished) => {
+                    Answer::Image { metadata: finished.image.metadata(), tree: finished.tree }
+                }
+                Err(failure) => Answer::Failure(failure.into_status()),
+            }
+        })
+        .await
     });
-    match task.await {
-        Ok(Ok(finished)) => {
-            Answer::Image { metadata: finished.image.metadata(), tree: finished.tree }
-        }
-        Ok(Err(failure)) => Answer::Failure(failure.into_status()),
-        Err(panic) => Answer::Failure(Failure::bug(&panic.to_string()).into_status()),
-    }
+    task.await
+        .unwrap_or_else(|panic| Answer::Failure(Failure::bug(&panic.to_string()).into_status()))
 }

@@ -129,12 +129,15 @@ impl Plan {
         self
     }
 
+    /// Whether all that the distro offers is to be upgraded.
+    pub fn is_everything(&self) -> bool {
+        self.action == Action::Upgrade(Targets::Everything)
+    }
+
     /// The demands that could have been met and are not.
-    pub fn unmet(&self) -> impl Iterator<Item = (&Assessment, Option<&Version>, &UnmetReason)> {
-        self.assessments.iter().filter_map(|assessment| match &assessment.verdict {
-            Verdict::Unmet(required, reason) => Some((assessment, required.as_ref(), reason)),
-            _ => None,
-        })
+    pub fn unmet(&self) -> impl Iterator<Item = &Assessment> {
+        let unmet = |it: &&Assessment| matches!(it.verdict, Verdict::Unmet(..));
+        self.assessments.iter().filter(unmet)
     }
 }
 
@@ -169,7 +172,13 @@ fn assess(demand: &Demand, package: &InstalledPackage, excluded: bool) -> Verdic
     match demand.requirement(&package.version) {
         Requirement::Met => Verdict::AlreadyMet,
         Requirement::NoFix => Verdict::Impossible(Obstacle::NoFix),
-        Requirement::Unreadable(text) => Verdict::Impossible(Obstacle::Unreadable(text)),
+        Requirement::Unreadable(text) => match demand {
+            Demand::Finding { .. } => Verdict::Impossible(Obstacle::Unreadable(text)),
+            Demand::Named { .. } => {
+                let because = format!("not a version of this distro: {text}");
+                Verdict::Unmet(None, UnmetReason::Unsolvable { because })
+            }
+        },
         Requirement::AtLeast(_) if excluded => Verdict::Impossible(Obstacle::Excluded),
         Requirement::AtLeast(version) if package.held => Verdict::Unmet(version, UnmetReason::Held),
         Requirement::AtLeast(version) => Verdict::Planned(version),
@@ -291,8 +300,9 @@ mod tests {
         }];
         let plan =
             plan.after_fetch(&unmet, |_, _| Some(Version::parse(Scheme::Deb, "2026c").unwrap()));
-        let unmet: Vec<_> =
-            plan.unmet().map(|(_, required, _)| required.unwrap().as_str()).collect();
-        assert_eq!(unmet, ["2026z"]);
+        let unmet: Vec<&Verdict> = plan.unmet().map(|assessment| &assessment.verdict).collect();
+        assert!(
+            matches!(unmet[..], [Verdict::Unmet(Some(version), _)] if version.as_str() == "2026z")
+        );
     }
 }

@@ -152,6 +152,9 @@ pub enum ProbeError {
     /// Not a distribution we know.
     #[error(transparent)]
     Distro(#[from] DistroError),
+    /// No package database where the package manager is.
+    #[error("the package database is missing or empty: {0}")]
+    NoDatabase(&'static str),
     /// No package manager.
     #[error("the image has no package manager: {0} is missing")]
     NoPackageManager(&'static str),
@@ -284,7 +287,7 @@ async fn dpkg_system(
             return Err(ProbeError::NoPackageManager(program));
         }
     }
-    let database = database.ok_or(ProbeError::NoPackageManager(DPKG_STATUS))?;
+    let database = database.ok_or(ProbeError::NoDatabase(DPKG_STATUS))?;
     if !sources.has_binary() {
         return Err(ProbeError::NoRepositories);
     }
@@ -296,7 +299,7 @@ async fn dpkg_system(
     let native = recorded
         .map(|architectures| architectures.native)
         .or_else(|| dpkg::native_architecture(&database))
-        .ok_or(ProbeError::NoPackageManager(DPKG_STATUS))?;
+        .ok_or(ProbeError::NoDatabase(DPKG_STATUS))?;
     Ok(DpkgSystem { database, native, sources, base_suites })
 }
 
@@ -344,7 +347,7 @@ pub async fn database_of(
     match system {
         System::Dpkg(_) => {
             let database = dpkg_database(gateway, tree).await?;
-            database.ok_or(ProbeError::NoPackageManager(DPKG_STATUS))
+            database.ok_or(ProbeError::NoDatabase(DPKG_STATUS))
         }
     }
 }

@@ -83,6 +83,8 @@ fn other_distro(loaded: &LoadedReport, probe: &Probe) -> Option<Problem> {
     let (id, version) = (probe.os_release.id(), probe.os_release.version_id());
     let same_family = os.family.is_empty() || [id, probe.distro.id].contains(&os.family.as_str());
     // Scanners name point releases (`12.15`) and, for development releases, words.
+    // A distribution made from another one numbers its releases by itself.
+    let version = version.filter(|_| os.family == id);
     let same_version = version.is_none_or(|version| {
         !os.name.starts_with(|start: char| start.is_ascii_digit())
             || os.name == version
@@ -96,7 +98,7 @@ fn other_distro(loaded: &LoadedReport, probe: &Probe) -> Option<Problem> {
         loaded.path,
         os.family,
         os.name,
-        version.unwrap_or_default()
+        probe.os_release.version_id().unwrap_or_default()
     );
     let hint = Some("scan the image that `IMAGE` names".to_owned());
     Some(Problem { code: Code::ReportOtherDistro, message, hint, line: None })

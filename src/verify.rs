@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::package::{Architecture, PackageName};
+use crate::package::{Architecture, NamePattern, PackageName};
 use crate::patch::task::Upgrade;
 use crate::pkgdb::{Database, InstalledPackage};
 use crate::plan::{Assessment, Plan, Verdict};
@@ -29,6 +29,15 @@ pub enum VerifyError {
     /// Packages have versions that fetch did not choose.
     #[error("packages have other versions than planned: {}", .0.join(", "))]
     OtherVersions(Vec<String>),
+    /// Packages went back to older versions.
+    #[error("packages have gone back to older versions: {}", .0.join(", "))]
+    Downgraded(Vec<String>),
+    /// Packages that fetch announced are not there.
+    #[error("packages that were to come are missing from the result: {}", .0.join(", "))]
+    NotThere(Vec<String>),
+    /// Packages changed that the user had excluded.
+    #[error("excluded packages have changed: {}", .0.join(", "))]
+    Excluded(Vec<String>),
     /// A demand that fetch had reached is not met.
     #[error("fixes are not in the result: {}", .0.join(", "))]
     NotFixed(Vec<String>),
@@ -41,6 +50,7 @@ pub fn verify(
     before: &Database,
     after: &Database,
     announced: &[Upgrade],
+    exclude: &[NamePattern],
     plan: Plan,
 ) -> Result<Verified, VerifyError> {
     refuse(after.unfinished().map(describe).collect(), VerifyError::Unfinished)?;
@@ -53,6 +63,13 @@ pub fn verify(
     let names: BTreeSet<&PackageName> = new.keys().map(|(name, _)| *name).collect();
     let removed = old.keys().filter(|key| !new.contains_key(*key) && !names.contains(key.0));
     refuse(removed.map(|key| name(*key)).collect(), VerifyError::Removed)?;
+
+    let absent = announced.keys().filter(|key| !new.contains_key(*key));
+    refuse(absent.map(|key| name(*key)).collect(), VerifyError::NotThere)?;
+    let older = new.iter().filter(|(key, package)| {
+        old.get(*key).is_some_and(|before| package.version < before.version)
+    });
+    refuse(older.map(|(_, package)| describe(package)).collect(), VerifyError::Downgraded)?;
 
     let mut changes = Vec::new();
     let mut unexpected = Vec::new();
@@ -70,6 +87,12 @@ pub fn verify(
         changes.push(Upgrade { name, architecture, from, to });
     }
     refuse(unexpected, VerifyError::OtherVersions)?;
+    // A new dependency was not there to be left alone.
+    let excluded = changes.iter().filter(|change| {
+        change.from.is_some() && exclude.iter().any(|pattern| pattern.matches(&change.name))
+    });
+    let excluded = excluded.map(|change| format!("{}:{}", change.name, change.architecture));
+    refuse(excluded.collect(), VerifyError::Excluded)?;
 
     let missed = plan.assessments.iter().filter(|assessment| !is_met(assessment, after));
     refuse(missed.map(describe_demand).collect(), VerifyError::NotFixed)?;
@@ -152,7 +175,9 @@ mod tests {
         let plan = Plan::listed(&Fixes::collect([], &[wanted]), &[], &before);
         let announced: Vec<Upgrade> =
             announced.iter().map(|(name, to)| upgrade(name, to)).collect();
-        verify(&before, &database(after), &announced, plan).map(|verified| verified.changes.len())
+        let exclude = ["c*".parse().unwrap()];
+        verify(&before, &database(after), &announced, &exclude, plan)
+            .map(|verified| verified.changes.len())
     }
 
     #[test]
@@ -175,6 +200,14 @@ mod tests {
         assert_eq!(
             check(&both(("a", "3", "installed")), &[("a", "2")]),
             Err(VerifyError::OtherVersions(vec!["a:amd64 3".to_owned()]))
+        );
+        let changed = [("a", "2", "installed"), ("b", "1", "installed")];
+        let (before, exclude) = (database(&[("a", "1", "installed"), changed[1]]), "a*".parse());
+        let plan = Plan::listed(&Fixes::default(), &[], &before);
+        let announced = [upgrade("a", "2")];
+        assert_eq!(
+            verify(&before, &database(&changed), &announced, &[exclude.unwrap()], plan),
+            Err(VerifyError::Excluded(vec!["a:amd64".to_owned()]))
         );
         assert_eq!(
             check(&both(("a", "1", "installed")), &[]),

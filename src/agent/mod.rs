@@ -10,6 +10,8 @@
 )]
 
 mod apt;
+mod attributes;
+mod lift;
 mod process;
 mod settle;
 

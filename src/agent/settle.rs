@@ -4,18 +4,16 @@
 //! original root beside it, the tree is put back where nothing had to change; the daemon's differ
 //! then leaves those files out of the layer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{self as unix, FileTypeExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
-
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 
 use crate::patch::task::AgentFailure;
 
 use super::Failure;
+use super::attributes::{is_overlay, set_modified, xattrs};
 
 /// What to settle.
 pub(super) struct Settle<'a> {
@@ -35,6 +33,8 @@ pub(super) struct Settle<'a> {
 pub(super) struct Remains {
     /// Logs, caches, locks and backups.
     pub(super) traces: &'static [Trace],
+    /// More such paths, relative, found in this image.
+    pub(super) more_traces: Vec<PathBuf>,
     /// Relative paths that the old and the new version of a package share. Those that the image
     /// had not are what its author had removed, and go again.
     pub(super) common_files: Vec<PathBuf>,
@@ -76,9 +76,6 @@ impl Moment {
 /// Longest chain of symbolic links that is followed, as in Linux.
 const LINK_LIMIT: usize = 40;
 
-/// `statfs` type of overlayfs.
-const OVERLAYFS: i64 = 0x794c_7630;
-
 /// Puts back whatever had not to change.
 pub(super) fn run(settle: &Settle<'_>) -> Result<(), Failure> {
     let failure = |error: io::Error| {
@@ -111,7 +108,7 @@ impl Settle<'_> {
                 }
             }
         }
-        Ok(())
+        self.remains.more_traces.iter().try_for_each(|path| self.undo(path))
     }
 
     /// Makes what is at this path what it was; times follow in [`Self::restore_times`].
@@ -285,40 +282,6 @@ fn fill(file: &mut std::fs::File, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
-}
-
-/// The extended attributes that a layer can carry.
-fn xattrs(path: &Path) -> io::Result<BTreeMap<OsString, Vec<u8>>> {
-    let mut names = vec![0; 1 << 12];
-    let length = match rustix::fs::llistxattr(path, &mut names[..]) {
-        Ok(length) => length,
-        Err(rustix::io::Errno::NOTSUP) => 0,
-        Err(error) => return Err(error.into()),
-    };
-    names.truncate(length);
-    let mut found = BTreeMap::new();
-    for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        // overlayfs's own marks belong to the file system, not to the file.
-        if name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.") {
-            continue;
-        }
-        let name = OsString::from_vec(name.to_vec());
-        let mut value = vec![0; 1 << 12];
-        let length = rustix::fs::lgetxattr(path, &name, &mut value[..])?;
-        value.truncate(length);
-        found.insert(name, value);
-    }
-    Ok(found)
-}
-
-fn set_modified(path: &Path, seconds: i64, nanoseconds: i64) -> io::Result<()> {
-    let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
-    let times = Timestamps { last_access: time, last_modification: time };
-    Ok(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
-}
-
-fn is_overlay(path: &Path) -> bool {
-    rustix::fs::statfs(path).is_ok_and(|found| found.f_type == OVERLAYFS)
 }
 
 /// Everything that is mounted, from `/proc/self/mountinfo` (proc(5)): the fifth field, with

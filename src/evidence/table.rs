@@ -4,30 +4,30 @@ use std::fmt;
 
 /// Rows under a header, columns as wide as needed.
 #[derive(Clone, Debug)]
-pub struct Table {
+pub(super) struct Table {
     rows: Vec<Vec<String>>,
     more: usize,
 }
 
 impl Table {
     /// A table with this header, which is shown in upper case.
-    pub fn new<const N: usize>(header: [&str; N]) -> Self {
+    pub(super) fn new<const N: usize>(header: [&str; N]) -> Self {
         let header = header.iter().map(|title| title.to_ascii_uppercase()).collect();
         Self { rows: vec![header], more: 0 }
     }
 
     /// Adds a row.
-    pub fn push<const N: usize>(&mut self, row: [&str; N]) {
+    pub(super) fn push<const N: usize>(&mut self, row: [&str; N]) {
         self.rows.push(row.iter().map(|&cell| cell.to_owned()).collect());
     }
 
     /// Says how many rows there would be, in case not all are shown.
-    pub fn more(&mut self, all: usize) {
+    pub(super) fn more(&mut self, all: usize) {
         self.more = all.saturating_sub(self.rows.len() - 1);
     }
 
     /// Whether there is no row.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.rows.len() == 1
     }
 }

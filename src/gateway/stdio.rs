@@ -91,7 +91,7 @@ impl StdioGateway {
         let stream = Mutex::new(Some(TokioIo::new(stream)));
         let connector = tower::service_fn(move |_| {
             let stream = stream.lock().ok().and_then(|mut stream| stream.take());
-            let used_up = || io::Error::other("the connection to the daemon cannot be reopened");
+            let used_up = || io::Error::other("the connection to the daemon is lost");
             std::future::ready(stream.ok_or_else(used_up))
         });
         let channel = Endpoint::from_static("http://localhost")

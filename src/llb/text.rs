@@ -131,6 +131,12 @@ fn describe_exec(text: &mut String, number: usize, exec: &pb::ExecOp, inputs: &[
     for variable in &meta.env {
         line(text, format_args!("  env {variable}"));
     }
+    for (what, name) in [("hostname", &meta.hostname), ("control group below", &meta.cgroup_parent)]
+    {
+        if !name.is_empty() {
+            line(text, format_args!("  {what} {name}"));
+        }
+    }
     for host in &meta.extra_hosts {
         line(text, format_args!("  host {}={}", host.host, host.ip));
     }

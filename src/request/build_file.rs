@@ -187,7 +187,8 @@ fn argument(word: &str, line: usize) -> Result<Argument, BuildFileError> {
         None => (word, None),
     };
     if !is_name(name) {
-        let problem = format!("not the name of an argument: `{name}`");
+        let problem =
+            format!("not the name of an argument: `{name}`; a value with blanks needs quotes");
         return Err(BuildFileError { line, problem });
     }
     Ok(Argument { name: name.to_owned(), default, line })

@@ -92,7 +92,6 @@ pub fn understand(
         },
         network: match environment.option("force-network-mode") {
             Some("host") => Network::Host,
-            Some("none") => Network::None,
             _ => Network::Sandbox,
         },
         sandbox: reader.sandbox(),
@@ -273,6 +272,16 @@ impl<'a> Reader<'a> {
             || self.environment.option("build-arg:BUILDKIT_MULTI_PLATFORM").is_some_and(is_true)
         {
             self.not_yet("a multi-platform result is not supported yet".to_owned(), None);
+        }
+        if self.environment.option("force-network-mode") == Some("none") {
+            let hint =
+                "the network is for fetching alone; the step that changes the image has none";
+            self.problem(
+                Code::OptionValue,
+                "without a network nothing can be fetched: --network=none".to_owned(),
+                Some(hint.to_owned()),
+                None,
+            );
         }
         if self.given.contains_key(&Key::ToolsImage) {
             let line = self.line(Key::ToolsImage);

@@ -8,6 +8,7 @@ use crate::patch::task::{Lock, LockedPackage, path};
 use crate::pkgdb::extended_states;
 
 use super::super::Failure;
+use super::super::lift;
 use super::super::process::Echo;
 use super::super::settle::{Remains, Trace};
 use super::fetch;
@@ -54,6 +55,12 @@ pub(in super::super) fn run(lock: &Lock, files: &Path) -> Result<Remains, Failur
     }
     let before = super::installed(&super::database()?);
     let marks = Marks::read()?;
+    lift::run(
+        lock.packages
+            .iter()
+            .filter_map(|package| file_list(Path::new("/"), package))
+            .flat_map(|list| list.lines().map(PathBuf::from).collect::<Vec<_>>()),
+    );
     let policy = ServicePolicy::forbid()?;
     let finished = super::run("apt-get", &arguments(lock, files), Echo::Shown);
     policy.restore()?;
@@ -63,7 +70,11 @@ pub(in super::super) fn run(lock: &Lock, files: &Path) -> Result<Remains, Failur
     }
     let after = super::installed(&super::database()?);
     marks.add(after.difference(&before).cloned())?;
-    Ok(Remains { traces: TRACES, common_files: common_files(lock) })
+    Ok(Remains {
+        traces: TRACES,
+        more_traces: lists_of_others(lock),
+        common_files: common_files(lock),
+    })
 }
 
 fn arguments(lock: &Lock, files: &Path) -> Vec<String> {
@@ -153,6 +164,24 @@ impl ServicePolicy {
         }
         Ok(())
     }
+}
+
+/// dpkg's file lists of packages that are not upgraded.
+///
+/// A folder that the image's author had removed comes with an upgrade; dpkg then takes it out of
+/// the lists of all other packages that have it, and the folder goes again.
+fn lists_of_others(lock: &Lock) -> Vec<PathBuf> {
+    let folder = Path::new("var/lib/dpkg/info");
+    let Ok(entries) = std::fs::read_dir(Path::new("/").join(folder)) else { return Vec::new() };
+    let upgraded = |package: &str| {
+        let name = package.split(':').next().unwrap_or(package);
+        lock.packages.iter().any(|locked| locked.name.as_str() == name)
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.strip_suffix(".list").is_some_and(|package| !upgraded(package)))
+        .map(|name| folder.join(name))
+        .collect()
 }
 
 /// The paths that both the old and the new version of an upgraded package have.

@@ -1,6 +1,7 @@
 //! The offline world of suture's tests: an engine, images, and signed repositories with fixes.
 
 pub mod apt_repository;
+pub mod background;
 pub mod build_context;
 pub mod deb_package;
 pub mod debian_packages;
@@ -19,3 +20,6 @@ pub mod program;
 pub mod recorded_process;
 pub mod repository_server;
 pub mod signing_key;
+pub mod started_image;
+pub mod stored_image;
+pub mod trivy_report;

@@ -2,16 +2,14 @@
 
 use std::env;
 use std::io::{Write, stdout};
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use suture_lab::background;
 use suture_lab::engine::{self, Engine};
 use suture_lab::folder::LabFolder;
 use suture_lab::frontend_image;
 use suture_lab::lab_image;
-use suture_lab::own_engine::{self, Release};
-use suture_lab::repository_server;
 
 /// What `cargo lab` says when it is asked for nothing, or for something it does not know.
 const USAGE: &str = "\
@@ -41,6 +39,9 @@ fn main() -> ExitCode {
 
 /// Does what one verb says.
 fn run(arguments: &[&str]) -> Result<()> {
+    if let Some(done) = background::run(arguments) {
+        return done;
+    }
     let folder = LabFolder::locate()?;
     match arguments {
         ["engine"] => print_environment(&usable_engine(&folder, None)?),
@@ -63,11 +64,6 @@ fn run(arguments: &[&str]) -> Result<()> {
             let ran = engine::stop_all(&folder)?;
             eprintln!("{}", if ran { "stopped" } else { "nothing was running" });
             Ok(())
-        }
-        // What our own engine starts inside its namespaces; of no use to people.
-        ["inside", version] => own_engine::become_engine(&folder, Release::named(version)?),
-        ["serve", address, root, log] => {
-            repository_server::serve(address, Path::new(root), Path::new(log))
         }
         [] | ["help" | "--help" | "-h"] => {
             eprintln!("{USAGE}");

@@ -151,6 +151,9 @@ fn write_executable(path: &Path, text: &str) -> Result<()> {
 
 /// Points a link at a file, whatever was at the link's place.
 pub fn link(target: &Path, at: &Path) -> Result<()> {
+    if fs::read_link(at).is_ok_and(|there| there == target) {
+        return Ok(());
+    }
     if at.symlink_metadata().is_ok() {
         fs::remove_file(at).with_context(|| format!("cannot remove: {}", at.display()))?;
     }

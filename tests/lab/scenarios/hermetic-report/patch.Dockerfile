@@ -1,0 +1,3 @@
+# syntax=suture:lab
+ARG IMAGE=lab/debian:hermetic
+ARG REPORT=report.json

@@ -1,0 +1,4 @@
+# syntax=suture:lab
+ARG IMAGE=lab/debian:hermetic
+ARG REPROT=report.json
+ARG ON_UNMET=perhaps

@@ -1,0 +1,176 @@
+//! An image as an engine stores it: manifest, configuration, layers.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use flate2::read::GzDecoder;
+use serde_json::Value;
+use tar::EntryType;
+
+use crate::engine::Engine;
+
+/// What an image is made of.
+#[derive(Clone, Debug)]
+pub struct StoredImage {
+    /// The digest of its manifest.
+    pub digest: String,
+    /// The digest of its configuration.
+    pub config_digest: String,
+    /// Its configuration, as it was written.
+    pub config: Value,
+    /// Its layers, from the bottom.
+    pub layers: Vec<Layer>,
+    /// What its last layer holds.
+    pub last_layer: Vec<Entry>,
+}
+
+/// A layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// The digest of its blob.
+    pub digest: String,
+    /// The bytes of its blob, compressed.
+    pub size: u64,
+}
+
+/// A path in a layer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// The path, relative, without a slash at its end.
+    pub path: String,
+    /// What the layer says of it.
+    pub kind: EntryKind,
+}
+
+/// What a layer says of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryKind {
+    /// It is a folder.
+    Folder,
+    /// It is a file, a link or anything else that is no folder.
+    File,
+    /// What the layers below have there is gone.
+    Removed,
+}
+
+impl StoredImage {
+    /// Reads an image out of an engine.
+    pub fn read(engine: &Engine, name: &str) -> Result<Self> {
+        let saved = engine
+            .docker()?
+            .args(["image", "save", name])
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot start: docker image save")?;
+        ensure!(
+            saved.status.success(),
+            "docker image save {name}: {}",
+            String::from_utf8_lossy(&saved.stderr).trim()
+        );
+        Self::parse(&saved.stdout).with_context(|| format!("cannot read the saved image: {name}"))
+    }
+
+    /// Reads an OCI layout in an archive.
+    fn parse(archive: &[u8]) -> Result<Self> {
+        let files = files(archive)?;
+        let json = |path: &str| -> Result<Value> {
+            let bytes = files.get(path).with_context(|| format!("no file: {path}"))?;
+            serde_json::from_slice(bytes).with_context(|| format!("not JSON: {path}"))
+        };
+        let mut digest = first_image(&json("index.json")?)?;
+        let mut manifest = json(&blob(&digest))?;
+        while manifest.get("manifests").is_some() {
+            digest = first_image(&manifest)?;
+            manifest = json(&blob(&digest))?;
+        }
+        let config_digest = text(&manifest, "/config/digest")?;
+        let layers = manifest
+            .get("layers")
+            .and_then(Value::as_array)
+            .context("the manifest has no layers")?
+            .iter()
+            .map(|layer| {
+                let size = layer.get("size").and_then(Value::as_u64).context("no size")?;
+                Ok(Layer { digest: text(layer, "/digest")?, size })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let last = layers.last().context("the image has no layer")?;
+        let last = files.get(&blob(&last.digest)).context("the last layer is not there")?;
+        Ok(Self {
+            config: json(&blob(&config_digest))?,
+            last_layer: entries(last)?,
+            digest,
+            config_digest,
+            layers,
+        })
+    }
+
+    /// The digests of its layers' content, from the bottom.
+    pub fn diff_ids(&self) -> Vec<&str> {
+        let ids = self.config.pointer("/rootfs/diff_ids").and_then(Value::as_array);
+        ids.into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+}
+
+/// The files of an archive.
+fn files(archive: &[u8]) -> Result<BTreeMap<String, &[u8]>> {
+    let mut files = BTreeMap::new();
+    for entry in tar::Archive::new(Cursor::new(archive)).entries_with_seek()? {
+        let entry = entry?;
+        let start = usize::try_from(entry.raw_file_position())?;
+        let end = start + usize::try_from(entry.size())?;
+        let bytes = archive.get(start..end).context("the archive is cut off")?;
+        files.insert(entry.path()?.to_string_lossy().into_owned(), bytes);
+    }
+    Ok(files)
+}
+
+/// The digest of the first manifest of an index that is no attestation.
+fn first_image(index: &Value) -> Result<String> {
+    let manifests = index.get("manifests").and_then(Value::as_array);
+    let image = manifests
+        .into_iter()
+        .flatten()
+        .find(|manifest| {
+            manifest.pointer("/platform/os").and_then(Value::as_str) != Some("unknown")
+        })
+        .context("the index has no image")?;
+    text(image, "/digest")
+}
+
+/// Where a layout keeps a blob.
+fn blob(digest: &str) -> String {
+    format!("blobs/{}", digest.replace(':', "/"))
+}
+
+/// A text in a JSON value.
+fn text(value: &Value, pointer: &str) -> Result<String> {
+    let found = value.pointer(pointer).and_then(Value::as_str);
+    Ok(found.with_context(|| format!("no text at {pointer}"))?.to_owned())
+}
+
+/// What a layer holds.
+fn entries(blob: &[u8]) -> Result<Vec<Entry>> {
+    let reader: Box<dyn Read + '_> = if blob.starts_with(&[0x1f, 0x8b]) {
+        Box::new(GzDecoder::new(blob))
+    } else {
+        Box::new(blob)
+    };
+    let mut entries = Vec::new();
+    for entry in tar::Archive::new(reader).entries()? {
+        let entry = entry?;
+        let path = entry.path()?.to_string_lossy().trim_matches('/').to_owned();
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        entries.push(if let Some(removed) = name.strip_prefix(".wh.") {
+            let slash = if folder.is_empty() { "" } else { "/" };
+            Entry { path: format!("{folder}{slash}{removed}"), kind: EntryKind::Removed }
+        } else if entry.header().entry_type() == EntryType::Directory {
+            Entry { path, kind: EntryKind::Folder }
+        } else {
+            Entry { path, kind: EntryKind::File }
+        });
+    }
+    Ok(entries)
+}

@@ -1,0 +1,325 @@
+//! What a user would check, and what a careful one would.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use suture_lab::stored_image::{Entry, EntryKind};
+
+use super::observed::Observed;
+use super::scenario::Expect;
+
+/// Labels that a patched image has and its original has not.
+const OUR_LABELS: [&str; 3] = [
+    "suture.version",
+    "org.opencontainers.image.base.name",
+    "org.opencontainers.image.base.digest",
+];
+
+/// Files of dpkg's database and others that an upgrade of any package changes.
+const DATABASE: [&str; 2] = ["var/lib/dpkg/status", "etc/ld.so.cache"];
+
+/// Which packages were installed for the sake of others.
+const MARKS: &str = "var/lib/apt/extended_states";
+
+/// Folders that are links to those below `usr`.
+const MERGED: [&str; 5] = ["bin", "lib", "lib32", "lib64", "sbin"];
+
+/// What is wrong with what the commands said.
+pub(crate) fn output(expect: &Expect, said: &str) -> Vec<String> {
+    let said = with_single_blanks(said);
+    let mut complaints = Vec::new();
+    for text in &expect.says {
+        if !said.contains(&with_single_blanks(text)) {
+            complaints.push(format!("the commands do not say: {text}"));
+        }
+    }
+    for text in &expect.says_not {
+        if said.contains(&with_single_blanks(text)) {
+            complaints.push(format!("the commands say: {text}"));
+        }
+    }
+    complaints
+}
+
+/// A text whose columns may have any width.
+fn with_single_blanks(text: &str) -> String {
+    let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What is wrong with a result that should be its original.
+pub(crate) fn unchanged(original: &Observed, result: &Observed) -> Vec<String> {
+    let mut complaints = Vec::new();
+    if original.stored.config_digest != result.stored.config_digest {
+        complaints.push("the configuration has changed".to_owned());
+    }
+    if original.stored.layers != result.stored.layers {
+        complaints.push("the layers have changed".to_owned());
+    }
+    complaints
+}
+
+/// What is wrong with a patched image.
+pub(crate) fn patched(
+    expect: &Expect,
+    original: &Observed,
+    result: &Observed,
+    said: &str,
+) -> Vec<String> {
+    let judge = Judge { expect, original, result };
+    [
+        judge.packages(said),
+        judge.database(),
+        judge.starts(),
+        judge.layers(),
+        judge.config(),
+        judge.entries(),
+        judge.kept(),
+    ]
+    .concat()
+}
+
+/// A patched image beside its original.
+struct Judge<'a> {
+    expect: &'a Expect,
+    original: &'a Observed,
+    result: &'a Observed,
+}
+
+impl Judge<'_> {
+    /// Versions inside the started container, and whether the user was told of each.
+    fn packages(&self, said: &str) -> Vec<String> {
+        let (before, after) = (&self.original.system, &self.result.system);
+        let mut complaints = Vec::new();
+        for name in before.packages.keys().filter(|name| !after.packages.contains_key(*name)) {
+            complaints.push(format!("a package is gone: {name}"));
+        }
+        let changed = after.changed_since(before);
+        if self.expect.some_packages && changed.is_empty() {
+            complaints.push("no package is newer".to_owned());
+        }
+        for (package, version) in &self.expect.packages {
+            let got = after.version(package).unwrap_or("none");
+            if got != version {
+                complaints.push(format!("{package} is {got}, not {version}"));
+            }
+        }
+        let said = with_single_blanks(said);
+        for (package, version) in changed {
+            let name = name(package);
+            if !self.expect.some_packages && !self.expect.packages.contains_key(name) {
+                complaints.push(format!("{package} has changed to {version}"));
+            }
+            let old = before.packages.get(package).map_or("(new)", String::as_str);
+            if !said.contains(&format!("{name} {old} {version}")) {
+                complaints.push(format!("the summary lacks {name} {old} {version}"));
+            }
+        }
+        complaints
+    }
+
+    /// The database's own opinion, marks and holds.
+    fn database(&self) -> Vec<String> {
+        let (before, after) = (&self.original.system, &self.result.system);
+        let mut complaints = Vec::new();
+        if after.audit != before.audit {
+            complaints.push(format!("dpkg --audit says: {}", after.audit.join("; ")));
+        }
+        let new = after.packages.keys().filter(|package| !before.packages.contains_key(*package));
+        let mut automatic = before.automatic.clone();
+        automatic.extend(new.map(|package| name(package).to_owned()));
+        if automatic != after.automatic {
+            let differ: Vec<_> = automatic.symmetric_difference(&after.automatic).collect();
+            complaints.push(format!("marks of automatic packages differ: {differ:?}"));
+        }
+        if before.held != after.held {
+            complaints.push(format!("holds differ: {:?}, {:?}", before.held, after.held));
+        }
+        complaints
+    }
+
+    /// Entrypoint, command, environment, user and folder of a started container.
+    fn starts(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        if self.original.started != self.result.started {
+            complaints.push(format!(
+                "started as it is, it says {:?} instead of {:?}",
+                self.result.started, self.original.started
+            ));
+        }
+        if self.original.environment != self.result.environment {
+            complaints.push(format!(
+                "started with a command, it says {:?} instead of {:?}",
+                self.result.environment, self.original.environment
+            ));
+        }
+        complaints
+    }
+
+    /// One layer more, and those below untouched.
+    fn layers(&self) -> Vec<String> {
+        let (before, after) = (&self.original.stored, &self.result.stored);
+        let mut complaints = Vec::new();
+        if after.layers.len() != before.layers.len() + 1 {
+            let (was, is) = (before.layers.len(), after.layers.len());
+            complaints.push(format!("there are {is} layers, there were {was}"));
+        }
+        if !after.layers.starts_with(&before.layers) {
+            complaints.push("the original's layers have changed".to_owned());
+        }
+        let (old, new) = (before.diff_ids(), after.diff_ids());
+        if !new.starts_with(&old) || new.len() != old.len() + 1 {
+            complaints.push(format!("diff ids do not match: {old:?}, {new:?}"));
+        }
+        complaints
+    }
+
+    /// The configuration, equal but for what must differ.
+    fn config(&self) -> Vec<String> {
+        let (before, after) = (&self.original.stored, &self.result.stored);
+        let mut complaints = Vec::new();
+        let labels = |config: &Value| config.pointer("/config/Labels").cloned();
+        let label = |name: &str| {
+            let label = after.config.pointer("/config/Labels").and_then(|labels| labels.get(name));
+            label.and_then(Value::as_str).map(str::to_owned)
+        };
+        for (name, value) in &self.expect.labels {
+            if label(name).as_ref() != Some(value) {
+                complaints.push(format!("label {name} is {:?}, not {value}", label(name)));
+            }
+        }
+        if label("suture.version").is_none() {
+            complaints.push("the label suture.version is missing".to_owned());
+        }
+        let history = |config: &Value| {
+            config.get("history").and_then(Value::as_array).cloned().unwrap_or_default()
+        };
+        let (old, new) = (history(&before.config), history(&after.config));
+        let ours = new.get(old.len()..).unwrap_or_default();
+        if !new.starts_with(&old) || ours.len() != 1 {
+            complaints.push(format!("the history is not one entry longer: {ours:?}"));
+        }
+        if ours.iter().any(|entry| entry.get("empty_layer").is_some()) {
+            complaints.push("our history entry has no layer".to_owned());
+        }
+
+        let mut config = after.config.clone();
+        let added: Vec<String> = OUR_LABELS
+            .iter()
+            .map(|&name| name.to_owned())
+            .chain(self.expect.labels.keys().cloned())
+            .collect();
+        if let Some(Value::Object(labels)) = config.pointer_mut("/config/Labels") {
+            labels.retain(|name, _| !added.contains(name));
+        }
+        if labels(&before.config).is_none()
+            && let Some(Value::Object(inner)) = config.get_mut("config")
+        {
+            inner.retain(|name, _| name != "Labels");
+        }
+        for pointer in ["/history", "/created", "/rootfs/diff_ids"] {
+            if let (Some(place), Some(value)) =
+                (config.pointer_mut(pointer), before.config.pointer(pointer))
+            {
+                *place = value.clone();
+            }
+        }
+        // As text, because the order of the keys counts.
+        let (config, original) = (config.to_string(), before.config.to_string());
+        if config != original {
+            complaints
+                .push(format!("the configuration differs:\n{config}\ninstead of\n{original}"));
+        }
+        complaints
+    }
+
+    /// The files of the new layer.
+    fn entries(&self) -> Vec<String> {
+        let (before, after) = (&self.original.system, &self.result.system);
+        let changed: BTreeSet<&str> = after.changed_since(before).into_keys().collect();
+        // What the old and the new versions of the upgraded packages own.
+        let owned: BTreeSet<String> = [before, after]
+            .into_iter()
+            .flat_map(|system| &system.lists)
+            .filter(|(package, _)| changed.iter().any(|changed| name(changed) == name(package)))
+            .flat_map(|(_, paths)| paths)
+            .map(|path| merged(path))
+            .collect();
+        let entries = &self.result.stored.last_layer;
+        let mut complaints = Vec::new();
+        for entry in entries {
+            let path = entry.path.as_str();
+            let (old, new) = (before.paths.get(path), after.paths.get(path));
+            let holds_more = || {
+                let folder = format!("{path}/");
+                entries.iter().any(|other| other.path.starts_with(&folder))
+            };
+            let same = old.is_some() && old == new;
+            if entry.kind == EntryKind::Folder && same && (path.is_empty() || holds_more()) {
+                continue;
+            }
+            if same {
+                complaints.push(format!("the layer has what is as it was: {path}"));
+            } else if !owned.contains(&merged(path)) && !self.may_have(entry, &changed) {
+                let what = match (entry.kind, old) {
+                    (EntryKind::Removed, _) => "removes",
+                    (_, Some(_)) => "changes",
+                    (_, None) => "adds",
+                };
+                complaints.push(format!("the layer {what} what no upgraded package has: {path}"));
+            }
+        }
+        complaints
+    }
+
+    /// What the image's author has removed or changed.
+    fn kept(&self) -> Vec<String> {
+        let (before, after) = (&self.original.system, &self.result.system);
+        let mut complaints = Vec::new();
+        let stripped: BTreeSet<&String> = before
+            .lists
+            .values()
+            .flatten()
+            .filter(|path| !path.is_empty() && !before.exists(path) && after.exists(path))
+            .collect();
+        for path in stripped {
+            complaints.push(format!("what the author had removed is back: {path}"));
+        }
+        for path in &self.expect.keeps {
+            if !before.exists(path) || before.paths.get(path) != after.paths.get(path) {
+                complaints.push(format!("what the author had changed is not as it was: {path}"));
+            }
+        }
+        complaints
+    }
+
+    /// Whether an entry that belongs to no package is there by rights.
+    fn may_have(&self, entry: &Entry, changed: &BTreeSet<&str>) -> bool {
+        let path = entry.path.as_str();
+        if DATABASE.contains(&path) || self.expect.layer_may_have.iter().any(|may| may == path) {
+            return true;
+        }
+        let new_packages =
+            changed.iter().any(|package| !self.original.system.packages.contains_key(*package));
+        if path == MARKS {
+            return new_packages;
+        }
+        if let Some(file) = path.strip_prefix("var/lib/dpkg/info/") {
+            let package = file.rsplit_once('.').map_or(file, |(package, _)| package);
+            return changed.iter().any(|changed| name(changed) == name(package));
+        }
+        path.strip_prefix("var/lib/dpkg/triggers/")
+            .is_some_and(|file| !matches!(file, "Lock" | "Unincorp"))
+    }
+}
+
+/// A package's name without its architecture.
+fn name(package: &str) -> &str {
+    package.split(':').next().unwrap_or(package)
+}
+
+/// A path as it is where the folders of the root are links to those below `usr`.
+fn merged(path: &str) -> String {
+    let first = path.split('/').next().unwrap_or_default();
+    if MERGED.contains(&first) { format!("usr/{path}") } else { path.to_owned() }
+}

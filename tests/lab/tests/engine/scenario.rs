@@ -1,0 +1,316 @@
+//! A scenario: what a user types, and what must come of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use suture_lab::docker_api;
+use suture_lab::engine::Engine;
+use suture_lab::lab_image::{self, IMAGES};
+use suture_lab::program;
+use suture_lab::started_image::CONTAINER_LABEL;
+use suture_lab::trivy_report::{self, Finding};
+
+use super::judge;
+use super::observed::Observed;
+use super::stage::{Measured, Stage};
+
+/// How long the commands of one scenario may take before they are stopped.
+const PATIENCE: &str = "300";
+
+/// How long the engine may take to clean up after a build that was stopped.
+const CLEAN_UP: Duration = Duration::from_secs(5);
+
+/// How the agent is started inside containers.
+const AGENT: &[u8] = b"/dev/.suture/agent/suture";
+
+/// What a user types, and what must come of it: the text of `scenario.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scenario {
+    /// The folder's name.
+    #[serde(skip)]
+    pub(crate) name: String,
+    /// The folder with the files that the commands use.
+    #[serde(skip)]
+    folder: PathBuf,
+    /// The image to patch: one of the lab's, or one that `setup` makes. `$IMAGE` in the commands.
+    #[serde(default)]
+    image: String,
+    /// What a scanner has found, for `report.json`: `ID PACKAGE [FIXED-VERSION]`.
+    #[serde(default)]
+    findings: Vec<String>,
+    /// Commands that make what the scenario needs.
+    #[serde(default)]
+    setup: String,
+    /// The user's commands. They run in a copy of the scenario's folder and make `$RESULT`.
+    run: String,
+    /// Whether no other scenario may run meanwhile.
+    #[serde(default)]
+    pub(crate) alone: bool,
+    /// What must come of it.
+    expect: Expect,
+}
+
+/// What must come of a scenario.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Expect {
+    /// How it ends.
+    pub(crate) outcome: Outcome,
+    /// What the commands say; blanks count as one.
+    #[serde(default)]
+    pub(crate) says: Vec<String>,
+    /// What they do not say.
+    #[serde(default)]
+    pub(crate) says_not: Vec<String>,
+    /// The packages that have another version than before, or are new. All others stay.
+    #[serde(default)]
+    pub(crate) packages: BTreeMap<String, String>,
+    /// Whether some packages are newer, whichever and however much: for live updates.
+    #[serde(default)]
+    pub(crate) some_packages: bool,
+    /// Paths that the new layer may have besides what belongs to the upgraded packages.
+    #[serde(default)]
+    pub(crate) layer_may_have: Vec<String>,
+    /// Paths that are as they were.
+    #[serde(default)]
+    pub(crate) keeps: Vec<String>,
+    /// Labels that the result has besides the original's and ours.
+    #[serde(default)]
+    pub(crate) labels: BTreeMap<String, String>,
+    /// The image that the result is compared with, if not `$IMAGE`.
+    pub(crate) original: Option<String>,
+    /// Commands that work afterwards.
+    #[serde(default)]
+    pub(crate) then: String,
+}
+
+/// How a scenario ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Outcome {
+    /// The result is the original with one more layer.
+    Patched,
+    /// The result is the original.
+    Unchanged,
+    /// The commands fail and there is no result.
+    Failed,
+}
+
+/// All scenarios, in the order of their names.
+pub(crate) fn all() -> Result<Vec<Scenario>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let mut scenarios = Vec::new();
+    for entry in
+        fs::read_dir(&folder).with_context(|| format!("cannot list: {}", folder.display()))?
+    {
+        scenarios.push(Scenario::read(entry?.path())?);
+    }
+    scenarios.sort_by(|one: &Scenario, other| one.name.cmp(&other.name));
+    Ok(scenarios)
+}
+
+impl Scenario {
+    /// Reads a scenario's folder.
+    fn read(folder: PathBuf) -> Result<Self> {
+        let file = folder.join("scenario.toml");
+        let text = fs::read_to_string(&file)
+            .with_context(|| format!("cannot read: {}", file.display()))?;
+        let scenario: Self =
+            toml::from_str(&text).with_context(|| format!("not a scenario: {}", file.display()))?;
+        let name = folder.file_name().context("a folder has no name")?;
+        Ok(Self { name: name.to_string_lossy().into_owned(), folder, ..scenario })
+    }
+
+    /// Does what the user does and says everything that is wrong with what comes of it.
+    pub(crate) fn play(&self, stage: &Stage, engine: &Engine) -> Result<Vec<String>> {
+        let begin = Instant::now();
+        let work = self.copy(engine)?;
+        let result = format!("lab/result:{}", self.name);
+        remove(engine, &result)?;
+        if IMAGES.iter().any(|(name, _)| *name == self.image) {
+            lab_image::ensure(engine, &self.image)?;
+        }
+        if !self.setup.is_empty() {
+            let done = self.shell(engine, &work, &result, &self.setup)?;
+            ensure!(done.success, "setup fails:\n{}", done.output);
+        }
+        if !self.findings.is_empty() {
+            self.write_report(&stage.original(&self.image)?, &work)?;
+        }
+        let containers = containers(engine)?;
+
+        let mut measured = Measured::default();
+        let started = Instant::now();
+        let done = self.shell(engine, &work, &result, &self.run)?;
+        measured.commands = started.elapsed().as_secs_f64();
+
+        let mut complaints = judge::output(&self.expect, &done.output);
+        if self.alone && !agents_end() {
+            complaints.push("the agent is still running in the engine".to_owned());
+        }
+        let left: Vec<String> = containers_since(engine, &containers)?;
+        if !left.is_empty() {
+            complaints.push(format!("containers are left: {}", left.join(", ")));
+        }
+        let succeeds = self.expect.outcome != Outcome::Failed;
+        if done.success != succeeds {
+            let how = if done.success { "succeed" } else { "fail" };
+            complaints.push(format!("the commands {how}"));
+        } else if succeeds {
+            let original = self.expect.original.as_ref().unwrap_or(&self.image);
+            let original = stage.original(&original.replace("$RESULT", &result))?;
+            let observed = Observed::of(engine, &result)?;
+            if self.expect.outcome == Outcome::Patched {
+                measured.layer = observed
+                    .stored
+                    .layers
+                    .last()
+                    .map(|layer| (observed.stored.last_layer.len(), layer.size));
+                complaints.extend(judge::patched(&self.expect, &original, &observed, &done.output));
+            } else {
+                complaints.extend(judge::unchanged(&original, &observed));
+            }
+        } else if exists(engine, &result)? {
+            complaints.push(format!("there is an image after all: {result}"));
+        }
+        if !self.expect.then.is_empty() {
+            let then = self.shell(engine, &work, &result, &self.expect.then)?;
+            if !then.success {
+                complaints.push(format!("afterwards something fails:\n{}", then.output));
+            }
+        }
+        if complaints.is_empty() {
+            remove(engine, &result)?;
+        } else {
+            complaints.push(format!("the commands said:\n{}", done.output));
+        }
+        measured.everything = begin.elapsed().as_secs_f64();
+        stage.note(&self.name, measured);
+        Ok(complaints)
+    }
+
+    /// A copy of the scenario's files for its commands to work in.
+    fn copy(&self, engine: &Engine) -> Result<PathBuf> {
+        let work = engine.folder().join("scenarios").join(&self.name);
+        if work.exists() {
+            fs::remove_dir_all(&work)
+                .with_context(|| format!("cannot remove: {}", work.display()))?;
+        }
+        copy_folder(&self.folder, &work)?;
+        fs::remove_file(work.join("scenario.toml")).context("cannot remove scenario.toml")?;
+        Ok(work)
+    }
+
+    /// Writes what the scanner has found.
+    fn write_report(&self, original: &Observed, work: &Path) -> Result<()> {
+        let findings: Vec<Finding> = self
+            .findings
+            .iter()
+            .map(|line| {
+                let mut words = line.split_whitespace().map(str::to_owned);
+                let (id, package) = words.next().zip(words.next()).context("no finding")?;
+                Ok(Finding { id, package, fixed: words.next() })
+            })
+            .collect::<Result<_>>()?;
+        let report =
+            trivy_report::write(&self.image, &original.stored, &original.system, &findings);
+        fs::write(work.join("report.json"), report.to_string()).context("cannot write report.json")
+    }
+
+    /// Runs commands as a user types them.
+    fn shell(&self, engine: &Engine, work: &Path, result: &str, commands: &str) -> Result<Done> {
+        let finished = Command::new("timeout")
+            .args([PATIENCE, "sh", "-ec", &format!("exec 2>&1\n{commands}")])
+            .envs(engine.environment()?)
+            .env("IMAGE", &self.image)
+            .env("RESULT", result)
+            .env("CONTAINER_LABEL", CONTAINER_LABEL)
+            .env("PROJECT", suture_lab::frontend_image::project())
+            .current_dir(work)
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot start: timeout")?;
+        let output = [finished.stdout, finished.stderr].concat();
+        Ok(Done {
+            success: finished.status.success(),
+            output: String::from_utf8_lossy(&output).into_owned(),
+        })
+    }
+}
+
+/// What came of some commands.
+struct Done {
+    success: bool,
+    output: String,
+}
+
+/// Copies a folder and what is in it.
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot make a folder: {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot list: {}", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)
+                .with_context(|| format!("cannot write: {}", target.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether an engine has an image.
+fn exists(engine: &Engine, image: &str) -> Result<bool> {
+    Ok(docker_api::find(&engine.socket(), &format!("/images/{image}/json"))?.is_some())
+}
+
+/// Removes an image if the engine has it.
+fn remove(engine: &Engine, image: &str) -> Result<()> {
+    if exists(engine, image)? {
+        program::run(engine.docker()?.args(["image", "rm", image]))?;
+    }
+    Ok(())
+}
+
+/// The containers that are not the lab's own, running or not.
+fn containers(engine: &Engine) -> Result<Vec<String>> {
+    let list = ["container", "ls", "--all", "--format", "{{.ID}} {{.Image}} {{.Labels}}"];
+    let listed = program::output(engine.docker()?.args(list))?;
+    let others = listed.lines().filter(|line| !line.contains(CONTAINER_LABEL));
+    Ok(others.map(str::to_owned).collect())
+}
+
+/// The containers that are there and were not.
+fn containers_since(engine: &Engine, before: &[String]) -> Result<Vec<String>> {
+    let mut now = containers(engine)?;
+    now.retain(|container| !before.contains(container));
+    Ok(now)
+}
+
+/// Whether the engine soon runs no agent any more.
+fn agents_end() -> bool {
+    let start = Instant::now();
+    while agent_runs() {
+        if start.elapsed() > CLEAN_UP {
+            return false;
+        }
+        sleep(Duration::from_millis(50));
+    }
+    true
+}
+
+/// Whether an agent runs in any container: all processes of a machine's engine are its own.
+fn agent_runs() -> bool {
+    let Ok(processes) = fs::read_dir("/proc") else { return false };
+    processes
+        .filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok())
+        .any(|line| line.starts_with(AGENT))
+}
