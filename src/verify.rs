@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::package::{Architecture, NamePattern, PackageName};
-use crate::patch::task::Upgrade;
+use crate::patch::task::{Removed, Upgrade};
 use crate::pkgdb::{Database, InstalledPackage};
 use crate::plan::{Assessment, Plan, Verdict};
 use crate::version::Version;
@@ -50,6 +50,7 @@ pub fn verify(
     before: &Database,
     after: &Database,
     announced: &[Upgrade],
+    announced_removals: &[Removed],
     exclude: &[NamePattern],
     plan: Plan,
 ) -> Result<Verified, VerifyError> {
@@ -61,7 +62,12 @@ pub fn verify(
         announced.iter().map(|upgrade| ((&upgrade.name, &upgrade.architecture), upgrade)).collect();
     // A package that moves between one architecture and `all` is the same package.
     let names: BTreeSet<&PackageName> = new.keys().map(|(name, _)| *name).collect();
-    let removed = old.keys().filter(|key| !new.contains_key(*key) && !names.contains(key.0));
+    let announced_to_go = |name: &PackageName| {
+        announced_removals.iter().any(|removed| removed.name == *name)
+    };
+    let removed = old.keys().filter(|key| {
+        !new.contains_key(*key) && !names.contains(key.0) && !announced_to_go(key.0)
+    });
     refuse(removed.map(|key| name(*key)).collect(), VerifyError::Removed)?;
 
     let absent = announced.keys().filter(|key| !new.contains_key(*key));
@@ -176,7 +182,7 @@ mod tests {
         let announced: Vec<Upgrade> =
             announced.iter().map(|(name, to)| upgrade(name, to)).collect();
         let exclude = ["c*".parse().unwrap()];
-        verify(&before, &database(after), &announced, &exclude, plan)
+        verify(&before, &database(after), &announced, &[], &exclude, plan)
             .map(|verified| verified.changes.len())
     }
 
@@ -206,7 +212,7 @@ mod tests {
         let plan = Plan::listed(&Fixes::default(), &[], &before);
         let announced = [upgrade("a", "2")];
         assert_eq!(
-            verify(&before, &database(&changed), &announced, &[exclude.unwrap()], plan),
+            verify(&before, &database(&changed), &announced, &[], &[exclude.unwrap()], plan),
             Err(VerifyError::Excluded(vec!["a:amd64".to_owned()]))
         );
         assert_eq!(

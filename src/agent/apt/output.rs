@@ -130,7 +130,7 @@ fn file(line: &str) -> Option<LockedPackage> {
         version: version.replace("%3a", ":").replace("%7e", "~").replace("%2b", "+"),
         file: file.to_owned(),
         digest,
-        source: without_credentials(source),
+        source: Some(without_credentials(source)),
     })
 }
 
@@ -160,7 +160,10 @@ mod tests {
         let files = files(&text).unwrap();
         assert_eq!(files.len(), 2);
         assert_eq!(files[0].version, "5.36.0-7+deb12u4");
-        assert_eq!(files[0].source, "http://x.org/a/perl-base_5.36.0-7%2bdeb12u4_amd64.deb");
+        assert_eq!(
+            files[0].source.as_deref(),
+            Some("http://x.org/a/perl-base_5.36.0-7%2bdeb12u4_amd64.deb")
+        );
         assert_eq!(
             (files[1].name.as_str(), files[1].version.as_str()),
             ("login", "1:4.13+dfsg1-1")
