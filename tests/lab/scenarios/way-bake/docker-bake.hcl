@@ -1,6 +1,6 @@
 # Builds an application's image, and patches it.
 target "base" {
-  dockerfile-inline = "FROM lab/debian:hermetic\nENV BAKED=yes\n"
+  dockerfile-inline = "FROM lab/debian:hermetic\nUSER root\nRUN echo yes > /baked\nUSER nobody\n"
   output            = ["type=docker"]
 }
 

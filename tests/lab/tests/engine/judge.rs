@@ -15,8 +15,13 @@ const OUR_LABELS: [&str; 3] = [
     "org.opencontainers.image.base.digest",
 ];
 
-/// Files of dpkg's database and others that an upgrade of any package changes.
-const DATABASE: [&str; 2] = ["var/lib/dpkg/status", "etc/ld.so.cache"];
+/// What an upgrade of any package may change: dpkg's, debconf's and the linker's books.
+const DATABASE: [&str; 4] = [
+    "etc/ld.so.cache",
+    "var/cache/debconf/config.dat",
+    "var/cache/debconf/templates.dat",
+    "var/lib/dpkg/status",
+];
 
 /// Which packages were installed for the sake of others.
 const MARKS: &str = "var/lib/apt/extended_states";

@@ -1,0 +1,282 @@
+//! What became of everything, in words.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::code::Code;
+use crate::fixes::Demand;
+use crate::package::{Architecture, PackageName};
+use crate::patch::task::{UnmetReason, Upgrade};
+use crate::plan::{Assessment, Obstacle, Plan, Verdict};
+use crate::reference::ImageReference;
+use crate::request::Problem;
+
+use super::Evidence;
+use super::table::Table;
+
+/// Most rows of one of the summary's tables.
+const ROW_LIMIT: usize = 200;
+/// Most vulnerabilities or packages named in one place.
+const NAMED_LIMIT: usize = 6;
+
+/// How packages are named: with the architecture where a name occurs with several.
+#[derive(Debug)]
+pub(super) struct Names(BTreeSet<PackageName>);
+
+impl Names {
+    /// The names that these changes and demands use.
+    pub(super) fn of(changes: &[Upgrade], plan: &Plan) -> Self {
+        let changed = changes.iter().map(|change| (&change.name, &change.architecture));
+        let demanded = plan
+            .assessments
+            .iter()
+            .filter_map(|assessment| Some((&assessment.name, assessment.architecture.as_ref()?)));
+        let mut architectures: BTreeMap<&PackageName, BTreeSet<&Architecture>> = BTreeMap::new();
+        for (name, architecture) in changed.chain(demanded) {
+            architectures.entry(name).or_default().insert(architecture);
+        }
+        let several = architectures.into_iter().filter(|(_, found)| found.len() > 1);
+        Self(several.map(|(name, _)| name.clone()).collect())
+    }
+
+    /// The package as the user sees it.
+    pub(super) fn shown(&self, name: &PackageName, architecture: Option<&Architecture>) -> String {
+        match architecture {
+            Some(architecture) if self.0.contains(name) => format!("{name}:{architecture}"),
+            _ => name.to_string(),
+        }
+    }
+}
+
+/// Demands on one package that are left for one reason.
+struct Left<'a> {
+    package: String,
+    installed: &'a str,
+    needs: &'a str,
+    findings: Vec<&'a str>,
+    why: String,
+    /// The reason, when somebody could have met the demand.
+    unmet: bool,
+}
+
+impl Evidence<'_> {
+    /// The text that the client prints after the build.
+    pub fn summary(&self) -> String {
+        let names = Names::of(self.changes, self.plan);
+        let mut text = self.headline();
+        for table in [self.changes_table(&names), self.left_table(&names)] {
+            if !table.is_empty() {
+                text.push_str(&format!("\n{table}"));
+            }
+        }
+        let notes = self.notes();
+        if !notes.is_empty() {
+            text.push_str(&format!("\n{}\n", notes.join("; ")));
+        }
+        text
+    }
+
+    fn headline(&self) -> String {
+        let name = self.image.map_or_else(|| "image".to_owned(), ImageReference::familiar);
+        let place = format!("{name} ({}, {})", self.distro, self.platform);
+        if self.changes.is_empty() {
+            return format!("{place} is unchanged: {}\n", self.why_unchanged());
+        }
+        let packages = counted(self.changes.len(), "package");
+        let met = self.count(|it| matches!(it.verdict, Verdict::Planned(_)));
+        let demanded = met + self.count(|it| matches!(it.verdict, Verdict::Unmet(..)));
+        let reached = if demanded == 0 {
+            String::new()
+        } else {
+            format!(", {met} of {} reached", counted(demanded, "fix"))
+        };
+        format!("{place} is patched: {packages} upgraded{reached}\n")
+    }
+
+    fn why_unchanged(&self) -> &'static str {
+        let left = self.plan.unmet().next().is_some() || !self.kept_back.is_empty();
+        if left {
+            "nothing that is left can be upgraded"
+        } else if self.plan.is_everything() {
+            "the distro offers nothing newer"
+        } else if self.plan.assessments.is_empty() {
+            "the report names nothing to fix"
+        } else if self.count(|it| it.verdict == Verdict::AlreadyMet) > 0 {
+            "all that can be fixed is fixed already"
+        } else {
+            "nothing that is asked for can be done"
+        }
+    }
+
+    /// What stands in no table.
+    fn notes(&self) -> Vec<String> {
+        let met = |it: &Assessment| it.verdict == Verdict::AlreadyMet;
+        let no_fix = |it: &Assessment| matches!(it.verdict, Verdict::Impossible(Obstacle::NoFix));
+        let of_finding = |it: &Assessment| finding(&it.demand).is_some();
+        let rows = [
+            (self.count(|it| met(it) && of_finding(it)), "finding", "already fixed in the image"),
+            (self.count(|it| met(it) && !of_finding(it)), "package", "new enough already"),
+            (self.count(no_fix), "finding", "without a fixed version"),
+            (self.library_findings, "finding", "in libraries, which are not patched yet"),
+        ];
+        rows.iter()
+            .filter(|(count, ..)| *count > 0)
+            .map(|(count, noun, what)| format!("{} {what}", counted(*count, noun)))
+            .collect()
+    }
+
+    fn count(&self, matches: impl Fn(&Assessment) -> bool) -> usize {
+        self.plan.assessments.iter().filter(|assessment| matches(assessment)).count()
+    }
+
+    fn changes_table(&self, names: &Names) -> Table {
+        let mut table = Table::new(["package", "from", "to", "fixes"]);
+        for change in self.changes.iter().take(ROW_LIMIT) {
+            let fixed = self.plan.assessments.iter().filter(|assessment| {
+                assessment.name == change.name
+                    && assessment.architecture.as_ref().is_none_or(|it| *it == change.architecture)
+                    && matches!(assessment.verdict, Verdict::Planned(_))
+            });
+            let fixes: Vec<&str> = fixed.filter_map(|it| finding(&it.demand)).collect();
+            let package = names.shown(&change.name, Some(&change.architecture));
+            let from = change.from.as_deref().unwrap_or("(new)");
+            table.push([&package, from, &change.to, &some_of(&fixes)]);
+        }
+        table.more(self.changes.len());
+        table
+    }
+
+    /// What is left and why: unmet demands, packages kept back, obstacles that somebody can mend.
+    fn left_table(&self, names: &Names) -> Table {
+        let mut table = Table::new(["left", "installed", "needs", "findings", "why"]);
+        let rows = left(self.plan, names);
+        for row in rows.iter().take(ROW_LIMIT) {
+            let findings = some_of(&row.findings);
+            table.push([&row.package, row.installed, row.needs, &findings, &row.why]);
+        }
+        for unmet in self.kept_back.iter().take(ROW_LIMIT.saturating_sub(rows.len())) {
+            table.push([unmet.name.as_str(), "", "", "", &reason(&unmet.reason)]);
+        }
+        table.more(rows.len() + self.kept_back.len());
+        table
+    }
+}
+
+/// The demands that could have been met, as failures or warnings; one for each package and reason.
+pub fn unmet_problems(plan: &Plan) -> Vec<Problem> {
+    let names = Names::of(&[], plan);
+    left(plan, &names).iter().filter(|row| row.unmet).map(|row| unmet_problem(row)).collect()
+}
+
+fn unmet_problem(row: &Left<'_>) -> Problem {
+    let wanted = if row.needs.is_empty() {
+        row.package.clone()
+    } else {
+        format!("{} {}", row.package, row.needs)
+    };
+    let (code, message, hint) = if row.findings.is_empty() {
+        (
+            Code::UnmetPackage,
+            format!("a named package cannot be upgraded: {wanted}: {}", row.why),
+            "take it out of PACKAGES, or set ON_UNMET=warn to patch the rest",
+        )
+    } else {
+        (
+            Code::UnmetFix,
+            format!(
+                "a fix cannot be reached: {wanted} for {}: {}",
+                some_of(&row.findings),
+                row.why
+            ),
+            "set ON_UNMET=warn to patch the rest, or name packages in EXCLUDE",
+        )
+    };
+    Problem { code, message, hint: Some(hint.to_owned()), line: None }
+}
+
+/// What is left, in the order of the packages.
+fn left<'a>(plan: &'a Plan, names: &Names) -> Vec<Left<'a>> {
+    let mut rows: Vec<Left<'a>> = Vec::new();
+    for assessment in &plan.assessments {
+        let Some((needs, why, unmet)) = why_left(assessment) else { continue };
+        let package = names.shown(&assessment.name, assessment.architecture.as_ref());
+        let id = finding(&assessment.demand);
+        let same = rows.iter_mut().find(|row| {
+            (&row.package, row.needs, &row.why) == (&package, needs, &why)
+                && row.findings.is_empty() == id.is_none()
+        });
+        match same {
+            Some(row) => row.findings.extend(id),
+            None => rows.push(Left {
+                package,
+                installed: assessment.installed.as_ref().map_or("", |version| version.as_str()),
+                needs,
+                findings: id.into_iter().collect(),
+                why,
+                unmet,
+            }),
+        }
+    }
+    rows
+}
+
+/// What a demand that is left needs, why it is left, and whether it could have been met.
+fn why_left(assessment: &Assessment) -> Option<(&str, String, bool)> {
+    match &assessment.verdict {
+        Verdict::Unmet(required, why) => {
+            let needs = required.as_ref().map_or("", |version| version.as_str());
+            Some((needs, reason(why), true))
+        }
+        Verdict::Impossible(Obstacle::NotInstalled) => {
+            Some(("", reason(&UnmetReason::NotInstalled), false))
+        }
+        Verdict::Impossible(Obstacle::Excluded) => {
+            Some(("", "excluded by EXCLUDE".to_owned(), false))
+        }
+        Verdict::Impossible(Obstacle::Unreadable(text)) => {
+            Some((text, "not a version of this distro".to_owned(), false))
+        }
+        Verdict::Impossible(Obstacle::NoFix) | Verdict::AlreadyMet | Verdict::Planned(_) => None,
+    }
+}
+
+/// A number with its noun.
+pub fn counted(number: usize, noun: &str) -> String {
+    let ending = match (number, noun.ends_with('x')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{number} {noun}{ending}")
+}
+
+fn finding(demand: &Demand) -> Option<&str> {
+    match demand {
+        Demand::Finding { id, .. } => Some(id.as_str()),
+        Demand::Named { .. } => None,
+    }
+}
+
+/// The first of these, and how many more there are.
+fn some_of(items: &[&str]) -> String {
+    let shown = items.iter().take(NAMED_LIMIT).copied().collect::<Vec<_>>().join(", ");
+    match items.len().saturating_sub(NAMED_LIMIT) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// A reason for the user.
+pub fn reason(reason: &UnmetReason) -> String {
+    match reason {
+        UnmetReason::NoCandidate { newest } => {
+            format!("the newest in the repositories is {newest}")
+        }
+        UnmetReason::Held => "held by the image".to_owned(),
+        UnmetReason::Removal { of } => {
+            let names: Vec<&str> = of.iter().map(PackageName::as_str).collect();
+            format!("would remove {}", some_of(&names))
+        }
+        UnmetReason::Unsolvable { because } => because.clone(),
+        UnmetReason::NotInstalled => "not installed in this image".to_owned(),
+    }
+}
