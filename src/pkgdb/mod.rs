@@ -3,6 +3,7 @@
 //! This module holds what all families have in common; each family's format has a module of its own. Where
 //! a database lies in an image and how it is read is not known here.
 
+pub mod apk;
 pub mod control;
 pub mod dpkg;
 pub mod extended_states;
