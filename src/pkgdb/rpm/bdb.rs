@@ -200,18 +200,17 @@ impl<'a> Pages<'a> {
             if page.kind != OVERFLOW_PAGE {
                 return Err(BdbError::PageType { page: number, kind: page.kind });
             }
-            let piece = page.overflow().filter(|piece| !piece.is_empty());
-            blob.add(piece.unwrap_or_default());
-            let next = page.next().filter(|next| *next != 0);
-            match (piece, next) {
-                (Some(_), Some(next)) => number = next,
-                // Without this a page without content that refers to itself would be read for ever.
-                (None, _) | (_, None) if blob.missing() > 0 => {
+            let piece = page.overflow().unwrap_or_default();
+            blob.add(piece);
+            number = match page.next() {
+                _ if blob.missing() == 0 => break,
+                // A page without content that refers to itself would be read for ever.
+                Some(next) if next != 0 && !piece.is_empty() => next,
+                _ => {
                     let missing = blob.missing();
                     return Err(BdbError::Chain { length, missing, page: number });
                 }
-                _ => {}
-            }
+            };
         }
         Ok(blob)
     }
