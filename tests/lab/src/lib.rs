@@ -1,5 +1,10 @@
 //! The offline world of suture's tests: an engine, images, and signed repositories with fixes.
 
+pub mod alpine;
+pub mod alpine_packages;
+pub mod alpine_root;
+pub mod apk_package;
+pub mod apk_repository;
 pub mod apt_repository;
 pub mod build_context;
 pub mod deb_package;
@@ -18,4 +23,5 @@ pub mod own_engine;
 pub mod program;
 pub mod recorded_process;
 pub mod repository_server;
+pub mod rsa_key;
 pub mod signing_key;
