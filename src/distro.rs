@@ -304,9 +304,8 @@ fn is_within(version: &str, release: &str) -> bool {
 
 /// Whether two versions are of one release of a distribution: packages of one fit the other.
 pub fn is_same_release(distro: &Distro, one: &str, other: &str) -> bool {
-    let known = |version: &str| {
-        release_of(distro.releases, version).map(|release| release.version_id)
-    };
+    let known =
+        |version: &str| release_of(distro.releases, version).map(|release| release.version_id);
     is_within(one, other)
         || is_within(other, one)
         || known(one).is_some_and(|release| known(other) == Some(release))

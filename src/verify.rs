@@ -62,12 +62,11 @@ pub fn verify(
         announced.iter().map(|upgrade| ((&upgrade.name, &upgrade.architecture), upgrade)).collect();
     // A package that moves between one architecture and `all` is the same package.
     let names: BTreeSet<&PackageName> = new.keys().map(|(name, _)| *name).collect();
-    let announced_to_go = |name: &PackageName| {
-        announced_removals.iter().any(|removed| removed.name == *name)
-    };
-    let removed = old.keys().filter(|key| {
-        !new.contains_key(*key) && !names.contains(key.0) && !announced_to_go(key.0)
-    });
+    let announced_to_go =
+        |name: &PackageName| announced_removals.iter().any(|removed| removed.name == *name);
+    let removed = old
+        .keys()
+        .filter(|key| !new.contains_key(*key) && !names.contains(key.0) && !announced_to_go(key.0));
     refuse(removed.map(|key| name(*key)).collect(), VerifyError::Removed)?;
 
     let absent = announced.keys().filter(|key| !new.contains_key(*key));

@@ -10,8 +10,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering as AtomicOrdering};
 use std::{env, fs};
 
+use suture::pkgdb::apk::{self, Installed, World};
 use suture::version::apk::ApkVersion;
 use suture::version::deb::DebVersion;
 
@@ -312,6 +314,7 @@ struct RealApk(PathBuf);
 impl RealApk {
     /// The apk of the root file system that the lab uses, if the machine has that and we may run it.
     fn find() -> Option<Self> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
         let images = env::var_os("SUTURE_LAB_ALPINE").map_or_else(
             || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/images"),
             PathBuf::from,
@@ -320,7 +323,11 @@ impl RealApk {
         if !archive.is_file() {
             return None;
         }
-        let root = env::temp_dir().join(format!("suture-apk-{}", std::process::id()));
+        let root = env::temp_dir().join(format!(
+            "suture-apk-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, AtomicOrdering::Relaxed)
+        ));
         fs::create_dir(&root).expect("a folder can be made");
         let apk = Self(root);
         let unpacked = Command::new("tar").arg("-C").arg(&apk.0).arg("-xzf").arg(archive).status();
@@ -391,4 +398,46 @@ fn apk_versions_as_apk() {
         fs::write(&path, recorded).expect("the table can be written");
     }
     check(&path, &table(&pairs, our_apk_validity, our_apk_order), 3500);
+}
+
+/// Not a recorded table: where there is no Alpine, there is nothing to compare.
+#[test]
+fn apk_databases_as_apk() {
+    let Some(real) = RealApk::find() else { return };
+    let read = |file: &str| fs::read(real.0.join(file)).expect("the file can be read");
+    let world = World::parse(&read("etc/apk/world")).expect("valid");
+    let database = read("lib/apk/db/installed");
+    let installed = Installed::parse(&database, &world).expect("valid");
+
+    let ours: Vec<String> = installed
+        .database
+        .packages()
+        .iter()
+        .map(|package| {
+            let (name, version) = (&package.name, &package.version);
+            format!("{name}-{version} {} {{{}}}", package.architecture, package.source.name)
+        })
+        .collect();
+    let theirs = real.output(&["list", "--installed"]).expect("apk lists");
+    let theirs: Vec<&str> =
+        theirs.lines().filter_map(|line| Some(line.split_once(" (")?.0)).collect();
+    assert!(!ours.is_empty());
+    assert_eq!(ours, theirs);
+
+    // apk lists only files, and says of which package they are.
+    let files = apk::parse_files(&database);
+    for package in installed.database.packages() {
+        let name = package.name.as_str();
+        let theirs = real.output(&["info", "--quiet", "--contents", name]).expect("apk lists");
+        let theirs: BTreeSet<&str> = theirs.lines().filter(|line| !line.is_empty()).collect();
+        let ours: BTreeSet<&str> =
+            files.get(&package.name).into_iter().flatten().map(String::as_str).collect();
+        assert!(ours.is_superset(&theirs), "{name}");
+        let beside: Vec<_> = ours.difference(&theirs).collect();
+        let is_file = |path: &&&str| real.0.join(path).is_file();
+        assert!(!beside.iter().any(is_file), "{name}: {beside:?}");
+    }
+
+    let architectures = apk::parse_architectures(&read("etc/apk/arch")).expect("valid");
+    assert_eq!(architectures.first(), installed.architecture());
 }

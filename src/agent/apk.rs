@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::package::{Architecture, PackageName};
+use crate::package::PackageName;
 use crate::patch::task::{
     AgentFailure, FetchOutcome, FetchTask, Lock, LockedPackage, Removed, Target, Targets, Unmet,
     UnmetReason, Upgrade, path,
@@ -115,8 +115,8 @@ pub(super) fn apply(lock: &Lock, files: &Path) -> Result<Remains, Failure> {
 fn installed(root: &Path) -> Result<Installed, Failure> {
     let failure = |message| Failure::new(AgentFailure::PackageManager, message);
     let world = std::fs::read(WORLD).unwrap_or_default();
-    let world = World::parse(&world)
-        .map_err(|error| failure(format!("cannot read {WORLD}: {error}")))?;
+    let world =
+        World::parse(&world).map_err(|error| failure(format!("cannot read {WORLD}: {error}")))?;
     Installed::parse(&database_bytes(root)?, &world)
         .map_err(|error| failure(format!("cannot read apk's database: {error}")))
 }
@@ -214,16 +214,15 @@ fn failure(kind: AgentFailure, finished: &Finished) -> Failure {
     Failure::new(kind, format!("apk upgrade failed: {because}"))
 }
 
+/// One call of `apk upgrade` with `cache` as its cache.
 fn call(
     cache: &Path,
     names: &[&PackageName],
     options: &[&str],
     echo: Echo,
 ) -> Result<Finished, Failure> {
-    let mut arguments: Vec<String> = ["upgrade", "--no-progress", "--cache-dir"]
-        .into_iter()
-        .map(ToOwned::to_owned)
-        .collect();
+    let mut arguments: Vec<String> =
+        ["upgrade", "--no-progress", "--cache-dir"].into_iter().map(ToOwned::to_owned).collect();
     arguments.push(cache.display().to_string());
     arguments.extend(options.iter().map(|&option| option.to_owned()));
     arguments.extend(names.iter().map(|name| name.to_string()));
@@ -248,8 +247,7 @@ fn missed(targets: &[&Target], before: &Installed, after: &Installed) -> Vec<Unm
         }
         let pinned = before.pins.contains_key(&target.name);
         let newest = newest.map_or_else(String::new, ToString::to_string);
-        let reason =
-            if pinned { UnmetReason::Held } else { UnmetReason::NoCandidate { newest } };
+        let reason = if pinned { UnmetReason::Held } else { UnmetReason::NoCandidate { newest } };
         Some(unmet_target(target, reason))
     };
     targets.iter().filter_map(|target| missed(target)).collect()
@@ -332,9 +330,7 @@ fn lock(upgrades: &[Upgrade], files: &Path) -> Result<Lock, Failure> {
 
 /// The paths that both the old and the new version of an upgraded package have.
 fn common_files(lock: &Lock) -> Vec<PathBuf> {
-    let list = |root: &str| {
-        parse_files(&database_bytes(Path::new(root)).unwrap_or_default())
-    };
+    let list = |root: &str| parse_files(&database_bytes(Path::new(root)).unwrap_or_default());
     let (old, new) = (list(path::BASE), list("/"));
     let mut common = Vec::new();
     for name in &lock.goal {

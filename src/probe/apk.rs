@@ -1,6 +1,6 @@
 //! Alpine and its kin: apk.
 
-use crate::gateway::file::{exists, read_optional_file};
+use crate::gateway::file::{exists, read_optional_directory, read_optional_file};
 use crate::gateway::{Gateway, Ref};
 use crate::pkgdb::Database;
 use crate::pkgdb::apk::{ApkError, Installed, World};
@@ -23,6 +23,8 @@ pub struct ApkSystem {
 
 /// Where apk keeps what is installed: apk 2 and most of apk 3, then systems with one `/usr`.
 const DATABASES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
+/// Most files that name repositories.
+const REPOSITORY_FILES: usize = 256;
 /// Where apk is: Alpine, then systems with one `/usr`.
 const PROGRAMS: [&str; 2] = ["/sbin/apk", "/usr/bin/apk"];
 
@@ -53,22 +55,39 @@ pub(super) async fn system(gateway: &impl Gateway, tree: &Ref) -> Result<ApkSyst
         },
         find_database(gateway, tree),
         configuration("/etc/apk/world"),
-        configuration("/etc/apk/repositories"),
+        repositories(gateway, tree),
     )?;
     if !programs {
         return Err(ProbeError::NoPackageManager(PROGRAMS[0]));
     }
     let (database, bytes) = databases.ok_or(ProbeError::NoDatabase(DATABASES[0]))?;
-    let unreadable = |path| {
-        move |source: ApkError| ProbeError::Database { path, source: source.into() }
-    };
+    let unreadable =
+        |path| move |source: ApkError| ProbeError::Database { path, source: source.into() };
     let world = World::parse(&world).map_err(unreadable("/etc/apk/world"))?;
     let installed = Installed::parse(&bytes, &world).map_err(unreadable(database))?;
-    let repositories = ApkRepositories::parse(&repositories)?;
-    if repositories.is_empty() {
+    if repositories.repositories().is_empty() {
         return Err(ProbeError::NoRepositories("/etc/apk/repositories"));
     }
     Ok(ApkSystem { installed, world, repositories, database })
+}
+
+/// The file, and from apk 3 on those of a folder beside it.
+async fn repositories(gateway: &impl Gateway, tree: &Ref) -> Result<ApkRepositories, ProbeError> {
+    let folder = "/etc/apk/repositories.d";
+    let mut files = vec!["/etc/apk/repositories".to_owned()];
+    let mut entries = read_optional_directory(gateway, tree, folder).await?;
+    entries.retain(|entry| entry.name.ends_with(".list"));
+    entries.sort_by(|one, other| one.name.cmp(&other.name));
+    let more = entries.into_iter().map(|entry| format!("{folder}/{}", entry.name));
+    files.extend(more.take(REPOSITORY_FILES));
+    let mut contents = Vec::new();
+    for file in files {
+        if let Some(bytes) = read_optional_file(gateway, tree, &file, CONFIGURATION_LIMIT).await? {
+            contents.push((file, bytes));
+        }
+    }
+    let contents = contents.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice()));
+    Ok(ApkRepositories::parse(contents)?)
 }
 
 async fn find_database(

@@ -17,6 +17,7 @@ use crate::pkgdb::dpkg::DpkgError;
 use crate::pkgdb::{Database, InstalledPackage};
 use crate::platform::Platform;
 use crate::reference::ImageReference;
+use crate::repository::apk::ApkRepositoriesError;
 use crate::repository::apt::AptSourcesError;
 use crate::request::context::Context;
 use crate::request::{ImageInput, Request};
@@ -168,7 +169,10 @@ pub enum ProbeError {
     /// Nothing says where packages come from.
     #[error("the image names no package repository in {0}")]
     NoRepositories(&'static str),
-    /// The repositories' configuration cannot be read.
+    /// apk's repositories' configuration cannot be read.
+    #[error("the configuration of the package repositories cannot be read: {0}")]
+    ApkRepositories(#[from] ApkRepositoriesError),
+    /// apt's repositories' configuration cannot be read.
     #[error("the configuration of the package repositories cannot be read: {0}")]
     Sources(#[from] AptSourcesError),
 }

@@ -8,9 +8,9 @@ use crate::patch::task::{Lock, LockedPackage, path};
 use crate::pkgdb::extended_states;
 
 use super::super::Failure;
-use super::super::{fetched, lift};
 use super::super::process::Echo;
 use super::super::settle::{Remains, Trace};
+use super::super::{fetched, lift};
 
 /// Where apt keeps which packages were installed automatically.
 const MARKS: &str = "/var/lib/apt/extended_states";

@@ -1,6 +1,6 @@
 //! Berkeley DB's hash format: the file `Packages`.
 //!
-//! Written from Berkeley DB's `dbinc/db_page.h`; rpm's read-only reader (`lib/backend/bdb_ro.cc`) reads the
+//! Written from Berkeley DB's `dbinc/db_page.h`; rpm's read-only reader (`lib/backend/bdb_ro.c`) reads the
 //! same. Numbers have the byte order of the machine that made the file; the magic tells which.
 //!
 //! * Page 0 describes the file. Every other page has a head of 26 bytes: previous and next page, number of
@@ -92,11 +92,11 @@ fn byte_order(bytes: &[u8]) -> Option<ByteOrder> {
 
 /// The headers of all packages.
 pub(super) fn blobs(bytes: &[u8]) -> Result<Vec<Blob<'_>>, BdbError> {
-    let file = File::open(bytes)?;
+    let pages = Pages::of(bytes)?;
     let mut allowance = Allowance::of(bytes);
     let mut blobs = Vec::new();
-    for number in 1..=file.last {
-        let page = file.page(number)?;
+    for number in 1..=pages.last {
+        let page = pages.page(number)?;
         match page.kind {
             HASH_PAGE | OLD_HASH_PAGE => {}
             FREE_PAGE | OVERFLOW_PAGE => continue,
@@ -107,14 +107,14 @@ pub(super) fn blobs(bytes: &[u8]) -> Result<Vec<Blob<'_>>, BdbError> {
             if page.key(item)?.iter().all(|byte| *byte == 0) {
                 continue;
             }
-            blobs.push(file.value(&page, item + 1, &mut allowance)?);
+            blobs.push(pages.value(&page, item + 1, &mut allowance)?);
         }
     }
     Ok(blobs)
 }
 
-/// A file whose description could be read.
-struct File<'a> {
+/// The pages of a file whose description could be read.
+struct Pages<'a> {
     bytes: &'a [u8],
     order: ByteOrder,
     page_size: usize,
@@ -129,8 +129,8 @@ struct Page<'a> {
     items: usize,
 }
 
-impl<'a> File<'a> {
-    fn open(bytes: &'a [u8]) -> Result<Self, BdbError> {
+impl<'a> Pages<'a> {
+    fn of(bytes: &'a [u8]) -> Result<Self, BdbError> {
         let missing = BdbError::MissingPage { page: 0, length: bytes.len() };
         let Some(order) = byte_order(bytes) else { return Err(missing) };
         let (Some(page_size), Some(encryption), Some(last)) =
@@ -200,18 +200,17 @@ impl<'a> File<'a> {
             if page.kind != OVERFLOW_PAGE {
                 return Err(BdbError::PageType { page: number, kind: page.kind });
             }
-            let piece = page.overflow().filter(|piece| !piece.is_empty());
-            blob.add(piece.unwrap_or_default());
-            let next = page.next().filter(|next| *next != 0);
-            match (piece, next) {
-                (Some(_), Some(next)) => number = next,
-                // Without this a page without content that refers to itself would be read for ever.
-                (None, _) | (_, None) if blob.missing() > 0 => {
+            let piece = page.overflow().unwrap_or_default();
+            blob.add(piece);
+            number = match page.next() {
+                _ if blob.missing() == 0 => break,
+                // A page without content that refers to itself would be read for ever.
+                Some(next) if next != 0 && !piece.is_empty() => next,
+                _ => {
                     let missing = blob.missing();
                     return Err(BdbError::Chain { length, missing, page: number });
                 }
-                _ => {}
-            }
+            };
         }
         Ok(blob)
     }

@@ -1,7 +1,7 @@
 //! The header of a package: what rpm knows about it, as tagged values.
 //!
-//! Described in rpm's manual, «RPM V4 package format» and «Header format», and in its `rpmtag.h`. All numbers
-//! have the most significant byte first. In a package file a header begins with eight bytes of magic; in a
+//! Described in rpm's reference manual, `format_header.md` and `tags.md`. All numbers have the most
+//! significant byte first. In a package file a header begins with eight bytes of magic; in a
 //! database these are left out:
 //!
 //! | bytes | what |
@@ -105,7 +105,7 @@ pub enum HeaderError {
         offset: u32,
     },
     /// A text is not UTF-8.
-    #[error("package header has a {tag} that is not text: {text}")]
+    #[error("package header has a value for {tag} that is not text: {text}")]
     NotText {
         /// The tag.
         tag: Tag,
@@ -260,7 +260,7 @@ mod tests {
             ),
             (
                 parsed.text(Tag::Architecture).err(),
-                "package header has a ARCH that is not text: `\u{fffd}`",
+                "package header has a value for ARCH that is not text: `\u{fffd}`",
             ),
         ] {
             assert_eq!(error.unwrap().to_string(), message);

@@ -4,7 +4,7 @@
 //! What is not obvious:
 //!
 //! * A name may be there several times for one architecture: kernels are installed beside each other.
-//! * The keys whose signatures rpm trusts are there too, as packages named `gpg-pubkey`. They have no
+//! * The keys whose signatures rpm trusts may be there too, as packages named `gpg-pubkey`. They have no
 //!   files, no architecture and no updates, so [`parse`] leaves them out; [`for_each_header`] does not.
 //! * rpm writes its sqlite database through a write-ahead log. After a transaction the log is empty or
 //!   gone; where a file `rpmdb.sqlite-wal` of some length lies beside the database, its last changes are
@@ -36,11 +36,11 @@ const KEY: &str = "gpg-pubkey";
 /// The formats that rpm has had for its database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// An sqlite file: Fedora since 33, RHEL since 9.
+    /// An sqlite file: Fedora since 33, RHEL since 9, Amazon Linux 2023.
     Sqlite,
-    /// A hash of Berkeley DB: RHEL up to 8, Amazon Linux 2, Photon up to 4.
+    /// A hash of Berkeley DB: Fedora up to 32, RHEL up to 8, Amazon Linux 2.
     Bdb,
-    /// rpm's own: SUSE since 15.
+    /// rpm's own: SUSE.
     Ndb,
 }
 

@@ -83,15 +83,15 @@ pub(super) fn is_sqlite(bytes: &[u8]) -> bool {
 
 /// The headers of all packages.
 pub(super) fn blobs(bytes: &[u8]) -> Result<Vec<Blob<'_>>, SqliteError> {
-    let file = File::open(bytes)?;
+    let pages = Pages::of(bytes)?;
     let mut root = None;
-    file.walk(1, |row| {
+    pages.walk(1, |row| {
         root = root.or(table_root(&row));
         Ok(())
     })?;
     let mut allowance = Allowance::of(bytes);
     let mut blobs = Vec::new();
-    file.walk(root.ok_or(SqliteError::NoTable)?, |row| {
+    pages.walk(root.ok_or(SqliteError::NoTable)?, |row| {
         let damaged = SqliteError::Cell { page: row.page, cell: row.cell };
         let Some((start, length)) = header_range(&row) else { return Err(damaged) };
         let mut blob = allowance.blob(length)?;
@@ -99,7 +99,7 @@ pub(super) fn blobs(bytes: &[u8]) -> Result<Vec<Blob<'_>>, SqliteError> {
         let mut next = row.overflow;
         while blob.missing() > 0 {
             let Some(number) = next else { return Err(damaged) };
-            let page = file.page(number)?;
+            let page = pages.page(number)?;
             let (head, content) = page.split_at_checked(4).unwrap_or_default();
             next = Big.size_at(head, 0).filter(|next| *next != 0);
             blob.add(content);
@@ -133,8 +133,8 @@ fn header_range<'a>(row: &Row<'a>) -> Option<(&'a [u8], usize)> {
     (before.checked_add(length)? == row.length).then_some((record.values, length))
 }
 
-/// A file whose description could be read.
-struct File<'a> {
+/// The pages of a file whose description could be read.
+struct Pages<'a> {
     bytes: &'a [u8],
     page_size: usize,
     usable: usize,
@@ -152,8 +152,8 @@ struct Row<'a> {
     overflow: Option<usize>,
 }
 
-impl<'a> File<'a> {
-    fn open(bytes: &'a [u8]) -> Result<Self, SqliteError> {
+impl<'a> Pages<'a> {
+    fn of(bytes: &'a [u8]) -> Result<Self, SqliteError> {
         let Some(description) = bytes.get(..DESCRIPTION) else {
             return Err(SqliteError::Short { length: bytes.len() });
         };

@@ -1,5 +1,10 @@
 //! The offline world of suture's tests: an engine, images, and signed repositories with fixes.
 
+pub mod alpine;
+pub mod alpine_packages;
+pub mod alpine_root;
+pub mod apk_package;
+pub mod apk_repository;
 pub mod apt_repository;
 pub mod background;
 pub mod build_context;
@@ -19,6 +24,7 @@ pub mod own_engine;
 pub mod program;
 pub mod recorded_process;
 pub mod repository_server;
+pub mod rsa_key;
 pub mod signing_key;
 pub mod started_image;
 pub mod stored_image;
