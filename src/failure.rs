@@ -86,7 +86,8 @@ impl Failure {
             details: Vec::new(),
         });
         status.message = message;
-        for excerpt in self.excerpts {
+        // Clients print the last detail first.
+        for excerpt in self.excerpts.into_iter().rev() {
             let (first, last) = excerpt.lines;
             let data = base64::engine::general_purpose::STANDARD.encode(&excerpt.text);
             let detail = json!({

@@ -49,7 +49,12 @@ impl ImageConfig {
     pub fn parse(bytes: &[u8]) -> Result<Self, ImageConfigError> {
         let value: Map<String, Value> =
             serde_json::from_slice(bytes).map_err(ImageConfigError::Json)?;
-        let typed = ImageConfiguration::from_reader(bytes)
+        // Docker writes `null` where an image has no layers, and the type wants a list.
+        let mut complete = value.clone();
+        let rootfs = object(&mut complete, "rootfs");
+        rootfs.entry("type").or_insert_with(|| "layers".into());
+        list(rootfs, "diff_ids");
+        let typed: ImageConfiguration = serde_json::from_value(Value::Object(complete))
             .map_err(|error| ImageConfigError::Form(error.to_string()))?;
         Ok(Self { original: bytes.to_vec(), value, typed })
     }
@@ -187,6 +192,14 @@ mod tests {
         let changed: Value = serde_json::from_slice(&config.with_change(&change())).unwrap();
         assert_eq!(changed["config"]["Labels"]["k"], "v");
         assert_eq!(changed["history"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_image_without_layers_is_an_image() {
+        for rootfs in [r#"{"type":"layers","diff_ids":null}"#, "null", r#"{"type":"layers"}"#] {
+            let text = format!(r#"{{"architecture":"amd64","os":"linux","rootfs":{rootfs}}}"#);
+            assert!(ImageConfig::parse(text.as_bytes()).unwrap().diff_ids().is_empty());
+        }
     }
 
     #[test]

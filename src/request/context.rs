@@ -72,8 +72,10 @@ pub fn named(
             let (store, digest) = layout.rsplit_once('@').ok_or_else(malformed)?;
             // A tag says which manifest was meant; the digest already decides.
             let store = store.split_once(':').map_or(store, |(store, _)| store);
+            // The daemon reads the name as an image reference, and only in its complete form.
+            let shown: ImageReference = name.parse().map_err(|_| malformed())?;
             Context::OciLayout(OciLayout {
-                name: name.to_owned(),
+                name: format!("{}/{}", shown.domain(), shown.path()),
                 digest: digest.parse().map_err(|_| malformed())?,
                 store: store.to_owned(),
                 session: environment.session.clone(),

@@ -33,6 +33,7 @@ const TRACES: &[Trace] = &[
     Trace::Folder("var/cache/apt"),
     Trace::Folder("var/lib/apt/lists"),
     Trace::Suffix("var/cache/debconf", "-old"),
+    Trace::Folder("var/cache/debconf/tmp.ci"),
     Trace::File("var/cache/ldconfig/aux-cache"),
     Trace::Folder("var/cache/man"),
     Trace::Folder("var/cache/fontconfig"),

@@ -17,7 +17,7 @@ pub const DEFAULT_NAME: &str = "suture:lab";
 /// Builds the static binary and the frontend image around it into an engine.
 pub fn build(engine: &Engine, name: &str) -> Result<()> {
     let project = project();
-    let binary = build_binary(&project)?;
+    let binary = build_static(&["--package", "suture"])?;
     let placed = project.join("dist").join(architecture()).join("suture");
     place(&binary, &placed)?;
     program::run(
@@ -38,10 +38,11 @@ pub fn project() -> PathBuf {
     lab.ancestors().nth(2).unwrap_or(lab).to_path_buf()
 }
 
-/// Builds suture for this machine, static: no other target has to be installed for that. Returns
-/// where cargo put it.
-fn build_binary(project: &Path) -> Result<PathBuf> {
-    let compiler = program::output(Command::new("rustc").arg("-vV").current_dir(project))?;
+/// Builds a program for this machine as the frontend is built, static: no other target has to be
+/// installed for that. `chosen` tells cargo which; returns where it put it.
+pub fn build_static(chosen: &[&str]) -> Result<PathBuf> {
+    let project = project();
+    let compiler = program::output(Command::new("rustc").arg("-vV").current_dir(&project))?;
     let target = compiler
         .lines()
         .find_map(|line| line.strip_prefix("host: "))
@@ -49,15 +50,16 @@ fn build_binary(project: &Path) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // Naming the target keeps the flags away from build scripts and procedural macros.
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--package", "suture", "--target", target])
+        .args(["build", "--quiet", "--release", "--target", target])
+        .args(chosen)
         .arg("--message-format=json-render-diagnostics")
         .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
-        .current_dir(project)
+        .current_dir(&project)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .context("cannot start cargo")?;
-    ensure!(built.status.success(), "the frontend does not build");
+    ensure!(built.status.success(), "cargo cannot build {}", chosen.join(" "));
     String::from_utf8(built.stdout)
         .context("cargo's output is not UTF-8")?
         .lines()

@@ -6,19 +6,29 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use suture_lab::background;
+use suture_lab::bench;
+use suture_lab::demo;
 use suture_lab::engine::{self, Engine};
 use suture_lab::folder::LabFolder;
 use suture_lab::frontend_image;
 use suture_lab::lab_image;
+use suture_lab::source_image;
+use suture_lab::test_stages;
 
 /// What `cargo lab` says when it is asked for nothing, or for something it does not know.
 const USAGE: &str = "\
 usage: cargo lab VERB
 
+  demo                       patch a real image, as a user does it
+  test                       run everything that must hold, ending with scenarios on the engine
   engine [--engine VERSION]  print the environment of a usable engine, starting one if needed:
                              eval \"$(cargo lab engine)\"
   image [-t NAME]            build the frontend image into the engine, by default as suture:lab
+  image --from-source [-t NAME]
+                             build it with the project's Dockerfile, by default as suture:source
   load [IMAGE...]            make the images that the tests patch, by default all of them
+  bench [--runs N] [ROW...]  measure suture beside a Dockerfile that does the same; rows: report,
+                             everything, again, nothing, image, reading
   down                       stop every engine and server that the lab has started
 
 VERSION is 28.5 or 26.1; SUTURE_LAB_ENGINE names one too. SUTURE_LAB_DIR is where the lab keeps its
@@ -44,6 +54,8 @@ fn run(arguments: &[&str]) -> Result<()> {
     }
     let folder = LabFolder::locate()?;
     match arguments {
+        ["demo"] => demo::run(&usable_engine(&folder, None)?),
+        ["test"] => test_stages::run(|| usable_engine(&folder, None)),
         ["engine"] => print_environment(&usable_engine(&folder, None)?),
         ["engine", "--engine", version] => {
             print_environment(&usable_engine(&folder, Some(version))?)
@@ -54,6 +66,13 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["image", "-t" | "--tag", name] => {
             frontend_image::build(&usable_engine(&folder, None)?, name)
         }
+        ["image", "--from-source"] => {
+            source_image::build(&usable_engine(&folder, None)?, source_image::DEFAULT_NAME)
+        }
+        ["image", "--from-source", "-t" | "--tag", name] => {
+            source_image::build(&usable_engine(&folder, None)?, name)
+        }
+        ["bench", arguments @ ..] => bench::run(&folder, chosen_version().as_deref(), arguments),
         ["load", names @ ..] => {
             let engine = usable_engine(&folder, None)?;
             let all = lab_image::IMAGES.map(|(name, _)| name);
@@ -76,8 +95,12 @@ fn run(arguments: &[&str]) -> Result<()> {
 /// A usable engine: of the version on the command line, else of the one in the environment, else
 /// any.
 fn usable_engine(folder: &LabFolder, version: Option<&str>) -> Result<Engine> {
-    let chosen = env::var("SUTURE_LAB_ENGINE").ok().filter(|version| !version.is_empty());
-    Engine::usable(folder, version.or(chosen.as_deref()))
+    Engine::usable(folder, version.or(chosen_version().as_deref()))
+}
+
+/// The version of the lab's engine that the environment names.
+fn chosen_version() -> Option<String> {
+    env::var("SUTURE_LAB_ENGINE").ok().filter(|version| !version.is_empty())
 }
 
 /// Prints the engine's environment for a shell to take over.

@@ -11,9 +11,11 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use suture_lab::docker_api;
 use suture_lab::engine::Engine;
+use suture_lab::frontend_image;
 use suture_lab::lab_image::{self, IMAGES};
 use suture_lab::program;
 use suture_lab::started_image::CONTAINER_LABEL;
+use suture_lab::stored_image::StoredImage;
 use suture_lab::trivy_report::{self, Finding};
 
 use super::judge;
@@ -144,7 +146,8 @@ impl Scenario {
         if !self.findings.is_empty() {
             self.write_report(&stage.original(&self.image)?, &work)?;
         }
-        let containers = containers(engine)?;
+        let images = [&self.image, &result, frontend_image::DEFAULT_NAME];
+        let containers = containers(engine, &images)?;
 
         let mut measured = Measured::default();
         let started = Instant::now();
@@ -155,7 +158,7 @@ impl Scenario {
         if self.alone && !agents_end() {
             complaints.push("the agent is still running in the engine".to_owned());
         }
-        let left: Vec<String> = containers_since(engine, &containers)?;
+        let left = containers_left(engine, &images, &containers)?;
         if !left.is_empty() {
             complaints.push(format!("containers are left: {}", left.join(", ")));
         }
@@ -165,9 +168,10 @@ impl Scenario {
             complaints.push(format!("the commands {how}"));
         } else if succeeds {
             let original = self.expect.original.as_ref().unwrap_or(&self.image);
-            let original = stage.original(&original.replace("$RESULT", &result))?;
-            let observed = Observed::of(engine, &result)?;
+            let original = original.replace("$RESULT", &result);
             if self.expect.outcome == Outcome::Patched {
+                let original = stage.original(&original)?;
+                let observed = Observed::of(stage, &result)?;
                 measured.layer = observed
                     .stored
                     .layers
@@ -175,7 +179,9 @@ impl Scenario {
                     .map(|layer| (observed.stored.last_layer.len(), layer.size));
                 complaints.extend(judge::patched(&self.expect, &original, &observed, &done.output));
             } else {
-                complaints.extend(judge::unchanged(&original, &observed));
+                let original = StoredImage::read(engine, &original)?;
+                let stored = StoredImage::read(engine, &result)?;
+                complaints.extend(judge::unchanged(&original, &stored));
             }
         } else if exists(engine, &result)? {
             complaints.push(format!("there is an image after all: {result}"));
@@ -232,7 +238,7 @@ impl Scenario {
             .env("IMAGE", &self.image)
             .env("RESULT", result)
             .env("CONTAINER_LABEL", CONTAINER_LABEL)
-            .env("PROJECT", suture_lab::frontend_image::project())
+            .env("PROJECT", frontend_image::project())
             .current_dir(work)
             .stdin(Stdio::null())
             .output()
@@ -280,19 +286,29 @@ fn remove(engine: &Engine, image: &str) -> Result<()> {
     Ok(())
 }
 
-/// The containers that are not the lab's own, running or not.
-fn containers(engine: &Engine) -> Result<Vec<String>> {
+/// The containers of some images that the lab has not started itself, running or not. Other people
+/// may use the engine too, with other images.
+fn containers(engine: &Engine, images: &[&str]) -> Result<Vec<String>> {
     let list = ["container", "ls", "--all", "--format", "{{.ID}} {{.Image}} {{.Labels}}"];
     let listed = program::output(engine.docker()?.args(list))?;
-    let others = listed.lines().filter(|line| !line.contains(CONTAINER_LABEL));
-    Ok(others.map(str::to_owned).collect())
+    let is_one = |line: &&str| {
+        line.split(' ').nth(1).is_some_and(|image| images.contains(&image))
+            && !line.contains(CONTAINER_LABEL)
+    };
+    Ok(listed.lines().filter(is_one).map(str::to_owned).collect())
 }
 
-/// The containers that are there and were not.
-fn containers_since(engine: &Engine, before: &[String]) -> Result<Vec<String>> {
-    let mut now = containers(engine)?;
-    now.retain(|container| !before.contains(container));
-    Ok(now)
+/// The containers of some images that were not there before and do not go away.
+fn containers_left(engine: &Engine, images: &[&str], before: &[String]) -> Result<Vec<String>> {
+    let start = Instant::now();
+    loop {
+        let mut now = containers(engine, images)?;
+        now.retain(|container| !before.contains(container));
+        if now.is_empty() || start.elapsed() > CLEAN_UP {
+            return Ok(now);
+        }
+        sleep(Duration::from_millis(200));
+    }
 }
 
 /// Whether the engine soon runs no agent any more.

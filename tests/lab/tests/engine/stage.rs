@@ -9,17 +9,23 @@ use suture_lab::engine::Engine;
 use suture_lab::folder::LabFolder;
 use suture_lab::frontend_image;
 use suture_lab::lab_image;
+use suture_lab::started_image::System;
+use suture_lab::stored_image::StoredImage;
 
 use super::observed::Observed;
 
 /// Something that is made once, or fails once for all.
 type Once<T> = OnceLock<Result<T, String>>;
 
+/// What has been seen, by name.
+type Known<T> = Mutex<BTreeMap<String, Arc<Once<T>>>>;
+
 /// What all scenarios share.
 #[derive(Debug, Default)]
 pub(crate) struct Stage {
     engine: Once<Engine>,
-    originals: Mutex<BTreeMap<String, Arc<Once<Observed>>>>,
+    originals: Known<Observed>,
+    systems: Known<Arc<System>>,
     measured: Mutex<BTreeMap<String, Measured>>,
     alone: RwLock<()>,
 }
@@ -66,14 +72,14 @@ impl Stage {
 
     /// An image that scenarios patch, looked at once.
     pub(crate) fn original(&self, image: &str) -> Result<Observed> {
-        let mut originals = self.originals.lock().unwrap_or_else(PoisonError::into_inner);
-        let original = Arc::clone(originals.entry(image.to_owned()).or_default());
-        drop(originals);
+        once(&self.originals, image, || Observed::of(self, image))
+    }
+
+    /// The inside of an image, looked at once for all images of the same layers.
+    pub(crate) fn system(&self, image: &str, stored: &StoredImage) -> Result<Arc<System>> {
+        let layers: Vec<&str> = stored.layers.iter().map(|layer| layer.digest.as_str()).collect();
         let engine = self.engine()?;
-        original
-            .get_or_init(|| Observed::of(engine, image).map_err(|error| format!("{error:#}")))
-            .clone()
-            .map_err(|error| anyhow!("{error}"))
+        once(&self.systems, &layers.join(" "), || System::look(engine, image).map(Arc::new))
     }
 
     /// Notes what a scenario has cost.
@@ -101,6 +107,15 @@ impl Stage {
         }
         table
     }
+}
+
+/// Something that is known, or is found out now while others who want it wait.
+fn once<T: Clone>(known: &Known<T>, name: &str, find: impl FnOnce() -> Result<T>) -> Result<T> {
+    let mut all = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let one = Arc::clone(all.entry(name.to_owned()).or_default());
+    drop(all);
+    let found = one.get_or_init(|| find().map_err(|error| format!("{error:#}")));
+    found.clone().map_err(|error| anyhow!("{error}"))
 }
 
 /// Makes everything that every scenario needs.

@@ -1,0 +1,348 @@
+//! `cargo lab bench`: what suture takes, beside the Dockerfile that people write without it.
+//!
+//! All builds run on the same engine, one after the other and in turns, so that a machine with other
+//! work slows all of them. The figures are medians; a test never asserts one.
+
+mod contest;
+mod gauge;
+mod progress;
+mod reading;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{Write, stdout};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::folder::LabFolder;
+use contest::{Cache, Contest, Measured, Way};
+use progress::STAGES;
+use reading::{Reader, Reading};
+
+/// How often everything is done unless somebody asks for another number.
+const RUNS: usize = 5;
+
+/// A part of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Row {
+    /// A patch after a report.
+    Report,
+    /// A patch of everything.
+    Everything,
+    /// The same once more.
+    Again,
+    /// An image that needs nothing.
+    Nothing,
+    /// The frontend's own image.
+    Image,
+    /// Large inputs.
+    Reading,
+}
+
+/// The rows as people name them.
+const ROWS: [(&str, Row); 6] = [
+    ("report", Row::Report),
+    ("everything", Row::Everything),
+    ("again", Row::Again),
+    ("nothing", Row::Nothing),
+    ("image", Row::Image),
+    ("reading", Row::Reading),
+];
+
+/// What the person who runs it wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Choice {
+    rows: BTreeSet<Row>,
+    runs: usize,
+}
+
+impl Choice {
+    /// Reads the arguments: `[--runs N] [ROW...]`.
+    fn parse(arguments: &[&str]) -> Result<Self> {
+        let mut choice = Self { rows: BTreeSet::new(), runs: RUNS };
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            if *argument == "--runs" {
+                let number = arguments.next().context("--runs lacks a number")?;
+                choice.runs = number.parse().context("--runs is not a number")?;
+                ensure!(choice.runs > 0, "--runs is nothing at all");
+            } else if let Some((_, row)) = ROWS.iter().find(|(name, _)| name == argument) {
+                choice.rows.insert(*row);
+            } else {
+                let known = ROWS.map(|(name, _)| name).join(", ");
+                bail!("unknown row: {argument}: there are {known}");
+            }
+        }
+        if choice.rows.is_empty() {
+            choice.rows = ROWS.map(|(_, row)| row).into();
+        }
+        Ok(choice)
+    }
+
+    fn has(&self, row: Row) -> bool {
+        self.rows.contains(&row)
+    }
+
+    /// The ways to build that the rows compare. `again` is about both of suture's.
+    fn ways(&self) -> Vec<Way> {
+        let mut ways = Vec::new();
+        if self.has(Row::Report) || self.has(Row::Everything) {
+            ways.push(Way::Dockerfile);
+        }
+        if self.has(Row::Report) || self.has(Row::Again) {
+            ways.push(Way::Report);
+        }
+        if self.has(Row::Everything) || self.has(Row::Again) {
+            ways.push(Way::Everything);
+        }
+        ways
+    }
+}
+
+/// Measures and prints the tables. `version` names one of the lab's engines.
+pub fn run(folder: &LabFolder, version: Option<&str>, arguments: &[&str]) -> Result<()> {
+    let choice = Choice::parse(arguments)?;
+    let mut tables = Tables::default();
+    let before = load()?;
+    if choice.rows.iter().any(|row| *row != Row::Reading) {
+        builds(&Contest::prepare(folder, version)?, &choice, &mut tables)?;
+    }
+    if choice.has(Row::Reading) {
+        readings(&Reader::prepare(folder)?, choice.runs, &mut tables)?;
+    }
+    let mut output = stdout().lock();
+    writeln!(output, "{}", tables.figures())?;
+    if !tables.stages.is_empty() {
+        writeln!(output, "{}", tables.stages())?;
+    }
+    writeln!(
+        output,
+        "medians of {}; load of the machine {before} before, {} after",
+        choice.runs,
+        load()?
+    )?;
+    Ok(())
+}
+
+/// Everything that needs the engine.
+fn builds(contest: &Contest, choice: &Choice, tables: &mut Tables) -> Result<()> {
+    let mut cold: BTreeMap<Way, Vec<Measured>> = BTreeMap::new();
+    let mut again: BTreeMap<Way, Vec<Measured>> = BTreeMap::new();
+    for run in 1..=choice.runs {
+        for way in choice.ways() {
+            eprintln!("run {run} of {}: {way:?}", choice.runs);
+            cold.entry(way).or_default().push(contest.build(way, Cache::Cold)?);
+            if choice.has(Row::Again) && way != Way::Dockerfile {
+                again.entry(way).or_default().push(contest.build(way, Cache::Warm)?);
+            }
+        }
+    }
+    let mut unchanged: BTreeMap<Way, Vec<Measured>> = BTreeMap::new();
+    if choice.has(Row::Nothing) {
+        contest.prepare_unchanged()?;
+        for run in 1..=choice.runs {
+            for way in [Way::Report, Way::Everything] {
+                eprintln!("run {run} of {}: nothing to do, {way:?}", choice.runs);
+                unchanged.entry(way).or_default().push(contest.build_unchanged(way)?);
+            }
+        }
+    }
+    for (row, way, target) in
+        [(Row::Report, Way::Report, 0.50), (Row::Everything, Way::Everything, 0.65)]
+    {
+        if choice.has(row) {
+            tables.compare(contest, way, target, &cold)?;
+        }
+    }
+    for (what, measured) in [("again", &again), ("nothing to do", &unchanged)] {
+        for (way, measured) in measured {
+            // An image nobody has a report on has to be asked for what it lacks.
+            let target = (what == "again" || *way == Way::Report).then_some(1.0);
+            let wall = median_build(measured)?.wall;
+            tables.absolute(&format!("{}, {what}", label(*way)), wall, target, seconds);
+        }
+    }
+    for (what, measured) in [("", &cold), (", again", &again), (", nothing to do", &unchanged)] {
+        for (way, measured) in measured {
+            tables.time(&format!("{}{what}", label(*way)), median_build(measured)?);
+        }
+    }
+    if choice.has(Row::Image) {
+        let size = contest.frontend()?.layers.iter().map(|layer| layer.size).sum::<u64>();
+        tables.absolute("frontend image", number(size), Some(4e6), megabytes);
+    }
+    contest.clean()
+}
+
+/// Everything about large inputs.
+fn readings(reader: &Reader, runs: usize, tables: &mut Tables) -> Result<()> {
+    let (mut reports, mut databases) = (Vec::new(), Vec::new());
+    for run in 1..=runs {
+        eprintln!("run {run} of {runs}: reading");
+        reports.push(reader.report()?);
+        databases.push(reader.database()?);
+    }
+    let report = median(&reports, |reading| reading.seconds)?;
+    let what = format!("100 MB report, {} findings", report.count);
+    tables.absolute(&format!("{what}: time"), report.seconds, Some(1.5), seconds);
+    tables.absolute(&format!("{what}: memory"), number(report.memory), Some(100e6), megabytes);
+    let Reading { seconds: time, count, .. } = median(&databases, |reading| reading.seconds)?;
+    tables.absolute(&format!("package database, {count} packages"), *time, None, seconds);
+    Ok(())
+}
+
+/// The lines of both tables, as they come.
+#[derive(Debug, Default)]
+struct Tables {
+    figures: Vec<Vec<String>>,
+    stages: Vec<(String, BTreeMap<&'static str, f64>)>,
+}
+
+impl Tables {
+    /// Adds the lines that compare one way with the Dockerfile.
+    fn compare(
+        &mut self,
+        contest: &Contest,
+        way: Way,
+        target: f64,
+        measured: &BTreeMap<Way, Vec<Measured>>,
+    ) -> Result<()> {
+        let of = |way: Way| measured.get(&way).context("a build was not measured");
+        let (ours, theirs) = (median_build(of(way)?)?, median_build(of(Way::Dockerfile)?)?);
+        let (our_image, their_image) = (contest.result(way)?, contest.result(Way::Dockerfile)?);
+        let layer = |image: &crate::stored_image::StoredImage| {
+            let size = image.layers.last().map_or(0, |layer| layer.size);
+            (number(size), number(u64::try_from(image.last_layer.len()).unwrap_or(u64::MAX)))
+        };
+        let (our_layer, our_entries) = layer(&our_image);
+        let (their_layer, their_entries) = layer(&their_image);
+        let name = label(way);
+        let mut add = |what: &str, ours: f64, theirs: f64, target, unit: fn(f64) -> String| {
+            let ratio = ours / theirs;
+            let mut line = vec![format!("{name}: {what}"), format!("{ratio:.2}")];
+            line.extend(judgement(ratio, target, |target| format!("{target:.2}")));
+            line.extend([unit(ours), unit(theirs)]);
+            self.figures.push(line);
+        };
+        add("time", ours.wall, theirs.wall, Some(target), seconds);
+        add("layer", our_layer, their_layer, Some(0.12), megabytes);
+        add("paths in the layer", our_entries, their_entries, None, whole);
+        add("downloaded", number(ours.downloaded), number(theirs.downloaded), None, megabytes);
+        let containers = |measured: &Measured| measured.containers.to_string();
+        let line = format!("{name}: containers, with the frontend's own");
+        let none = String::new();
+        let (ours, theirs) = (containers(ours), containers(theirs));
+        self.figures.push(vec![line, none.clone(), none.clone(), none, ours, theirs]);
+        Ok(())
+    }
+
+    /// Adds the line of a figure that stands alone.
+    fn absolute(&mut self, what: &str, value: f64, target: Option<f64>, unit: fn(f64) -> String) {
+        let mut line = vec![what.to_owned(), String::new()];
+        line.extend(judgement(value, target, unit));
+        line.push(unit(value));
+        self.figures.push(line);
+    }
+
+    /// Adds a column that tells where the time of a build went.
+    fn time(&mut self, what: &str, measured: &Measured) {
+        let stages = measured.progress.stages(measured.wall);
+        let seconds = stages.into_iter().map(|stage| (stage.name, stage.seconds)).collect();
+        self.stages.push((what.to_owned(), seconds));
+    }
+
+    /// The table of figures.
+    fn figures(&self) -> String {
+        let head = ["", "RATIO", "TARGET", "MET", "SUTURE", "DOCKERFILE"].map(str::to_owned);
+        table::render(&[&[head.to_vec()], &self.figures[..]].concat())
+    }
+
+    /// The table of where the time went.
+    fn stages(&self) -> String {
+        let heads = self.stages.iter().map(|(name, _)| name.clone());
+        let mut rows = vec![["SECONDS".to_owned()].into_iter().chain(heads).collect()];
+        for name in STAGES {
+            let cells = self.stages.iter().map(|(_, stages)| {
+                stages.get(name).map_or_else(String::new, |seconds| format!("{seconds:.2}"))
+            });
+            rows.push([name.to_owned()].into_iter().chain(cells).collect());
+        }
+        table::render(&rows)
+    }
+}
+
+/// Target and verdict as cells.
+fn judgement(value: f64, target: Option<f64>, unit: impl Fn(f64) -> String) -> [String; 2] {
+    target.map_or_else(Default::default, |target| {
+        let verdict = if value <= target { "yes" } else { "NO" };
+        [format!("≤ {}", unit(target)), verdict.to_owned()]
+    })
+}
+
+/// What a way to build is called.
+fn label(way: Way) -> &'static str {
+    match way {
+        Way::Dockerfile => "Dockerfile",
+        Way::Report => "report",
+        Way::Everything => "everything",
+    }
+}
+
+fn seconds(value: f64) -> String {
+    if value < 0.1 { format!("{:.1} ms", value * 1e3) } else { format!("{value:.2} s") }
+}
+
+fn megabytes(value: f64) -> String {
+    format!("{:.2} MB", value / 1e6)
+}
+
+fn whole(value: f64) -> String {
+    format!("{value:.0}")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes stay far below 2^53")]
+fn number(value: u64) -> f64 {
+    value as f64
+}
+
+/// The build with the middle time.
+fn median_build(measured: &[Measured]) -> Result<&Measured> {
+    median(measured, |measured| measured.wall)
+}
+
+/// The measurement in the middle; of two in the middle the better one.
+fn median<T>(measured: &[T], by: impl Fn(&T) -> f64) -> Result<&T> {
+    let mut sorted: Vec<&T> = measured.iter().collect();
+    sorted.sort_by(|one, other| by(one).total_cmp(&by(other)));
+    sorted.get(sorted.len().saturating_sub(1) / 2).copied().context("nothing was measured")
+}
+
+/// How busy the machine is: the programs that want to run, over the last minute.
+fn load() -> Result<String> {
+    let load = fs::read_to_string("/proc/loadavg").context("cannot read /proc/loadavg")?;
+    Ok(load.split(' ').next().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_choose_rows_and_runs() {
+        let all = Choice::parse(&[]).unwrap();
+        assert_eq!((all.rows.len(), all.runs), (6, RUNS));
+        let some = Choice::parse(&["report", "--runs", "3", "nothing"]).unwrap();
+        assert_eq!(some.rows, BTreeSet::from([Row::Report, Row::Nothing]));
+        assert_eq!(some.ways(), [Way::Dockerfile, Way::Report]);
+        assert!(Choice::parse(&["--runs", "0"]).is_err());
+        assert!(Choice::parse(&["reports"]).is_err());
+    }
+
+    #[test]
+    fn the_median_is_one_of_the_measurements() {
+        assert_eq!(median(&[3, 1, 2], |value| f64::from(*value)).unwrap(), &2);
+        assert_eq!(median(&[4, 1], |value| f64::from(*value)).unwrap(), &1);
+        assert!(median(&[], |value: &f64| *value).is_err());
+    }
+}
