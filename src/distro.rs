@@ -378,12 +378,12 @@ mod tests {
         ] {
             assert_eq!(identify(&OsRelease::parse(text.as_bytes())).unwrap().id, id, "{text}");
         }
-        let list =
-            "debian, devuan, kali, linuxmint, raspbian, ubuntu and distributions made from them";
+        let list = "alpine, chainguard, debian, devuan, kali, linuxmint, postmarketos, raspbian, \
+                    ubuntu, wolfi and distributions made from them";
         for (text, message) in [
             (
-                "ID=alpine\nNAME=debian",
-                format!("unsupported distribution: `alpine`, supported are: {list}"),
+                "ID=plan9\nNAME=debian",
+                format!("unsupported distribution: `plan9`, supported are: {list}"),
             ),
             ("NAME=debian", format!("os-release has no field `ID`, supported are: {list}")),
         ] {

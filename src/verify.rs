@@ -13,6 +13,8 @@ use crate::version::Version;
 pub struct Verified {
     /// Packages that have another version now, or are new.
     pub changes: Vec<Upgrade>,
+    /// Packages that went with the upgrades, as announced.
+    pub removed: Vec<Removed>,
     /// The demands with what became of them.
     pub plan: Plan,
 }
@@ -64,10 +66,14 @@ pub fn verify(
     let names: BTreeSet<&PackageName> = new.keys().map(|(name, _)| *name).collect();
     let announced_to_go =
         |name: &PackageName| announced_removals.iter().any(|removed| removed.name == *name);
-    let removed = old
-        .keys()
-        .filter(|key| !new.contains_key(*key) && !names.contains(key.0) && !announced_to_go(key.0));
-    refuse(removed.map(|key| name(*key)).collect(), VerifyError::Removed)?;
+    let gone = old.keys().filter(|key| !new.contains_key(*key) && !names.contains(key.0));
+    let (removed, lost): (Vec<&Key<'_>>, Vec<_>) = gone.partition(|key| announced_to_go(key.0));
+    refuse(lost.into_iter().map(|key| name(*key)).collect(), VerifyError::Removed)?;
+    let removed = removed.into_iter().map(|(name, architecture)| Removed {
+        name: (*name).clone(),
+        architecture: (*architecture).clone(),
+    });
+    let removed = removed.collect();
 
     let absent = announced.keys().filter(|key| !new.contains_key(*key));
     refuse(absent.map(|key| name(*key)).collect(), VerifyError::NotThere)?;
@@ -101,7 +107,7 @@ pub fn verify(
 
     let missed = plan.assessments.iter().filter(|assessment| !is_met(assessment, after));
     refuse(missed.map(describe_demand).collect(), VerifyError::NotFixed)?;
-    Ok(Verified { changes, plan })
+    Ok(Verified { changes, removed, plan })
 }
 
 fn refuse(

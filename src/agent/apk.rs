@@ -225,7 +225,7 @@ fn call(
         ["upgrade", "--no-progress", "--cache-dir"].into_iter().map(ToOwned::to_owned).collect();
     arguments.push(cache.display().to_string());
     arguments.extend(options.iter().map(|&option| option.to_owned()));
-    arguments.extend(names.iter().map(|name| name.to_string()));
+    arguments.extend(names.iter().map(ToString::to_string));
     run(&arguments, echo)
 }
 

@@ -12,5 +12,5 @@ pub(super) type Meaning = (AgentFailure, &'static [&'static str]);
 /// The kind of failure that a program's words mean; nothing when they mean none.
 pub(super) fn meaning(meanings: &[Meaning], finished: &Finished) -> Option<AgentFailure> {
     let says = |word: &&str| finished.stderr.contains(word) || finished.stdout.contains(word);
-    meanings.iter().find(|(_, words)| words.iter().any(|word| says(word))).map(|(kind, _)| *kind)
+    meanings.iter().find(|(_, words)| words.iter().any(says)).map(|(kind, _)| *kind)
 }

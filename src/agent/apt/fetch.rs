@@ -162,7 +162,7 @@ impl Apt<'_> {
         arguments.extend_from_slice(goal);
         let finished = self.call("apt-get", &arguments, Echo::Hidden)?;
         if !finished.success {
-            return match output::failure_kind(&finished.stderr, &finished.stdout) {
+            return match output::failure_kind(&finished) {
                 AgentFailure::PackageManager => Ok(None),
                 _ => Err(super::failure("apt-get", &finished)),
             };

@@ -6,8 +6,11 @@ use crate::digest::Digest;
 use crate::package::{Architecture, PackageName};
 use crate::patch::task::{AgentFailure, LockedPackage};
 
+use super::super::process::Finished;
+use super::super::words::{self, Meaning};
+
 /// Words of apt and dpkg by what they mean; the first row that matches decides.
-const MEANINGS: &[(AgentFailure, &[&str])] = &[
+const MEANINGS: &[Meaning] = &[
     (AgentFailure::NoSpace, &["No space left on device", "You don't have enough free space"]),
     (
         AgentFailure::Untrusted,
@@ -47,12 +50,9 @@ const MEANINGS: &[(AgentFailure, &[&str])] = &[
     ),
 ];
 
-/// The kind of failure that these words mean.
-pub(super) fn failure_kind(stderr: &str, stdout: &str) -> AgentFailure {
-    MEANINGS
-        .iter()
-        .find(|(_, words)| words.iter().any(|word| stderr.contains(word) || stdout.contains(word)))
-        .map_or(AgentFailure::PackageManager, |(kind, _)| *kind)
+/// The kind of failure that a program's words mean.
+pub(super) fn failure_kind(finished: &Finished) -> AgentFailure {
+    words::meaning(MEANINGS, finished).unwrap_or(AgentFailure::PackageManager)
 }
 
 /// Whether an update that reports success has left an index behind.
@@ -195,7 +195,9 @@ mod tests {
             ("dpkg: error: cannot copy: No space left on device", AgentFailure::NoSpace),
             ("E: Unmet dependencies", AgentFailure::PackageManager),
         ] {
-            assert_eq!(failure_kind(words, ""), kind, "{words}");
+            let finished =
+                Finished { success: false, stdout: String::new(), stderr: words.to_owned() };
+            assert_eq!(failure_kind(&finished), kind, "{words}");
         }
         assert_eq!(first_error("x\nE: no\nE: never\n"), Some("no"));
         assert_eq!(
