@@ -16,6 +16,7 @@ pub mod demo;
 pub mod digest;
 pub mod docker_api;
 pub mod engine;
+pub mod family;
 pub mod folder;
 pub mod frontend_image;
 pub mod hermetic;
