@@ -25,6 +25,8 @@ use super::{Failure, say};
 const WORLD: &str = "/etc/apk/world";
 /// Where the database is: apk 2 and most of apk 3, then systems with one `/usr`.
 const DATABASES: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
+/// How the signed indexes are called in apk's cache.
+const INDEX: &str = "APKINDEX.";
 
 /// What an upgrade leaves behind besides the packages. `world` is as the author wrote it.
 const TRACES: &[Trace] = &[
@@ -71,10 +73,13 @@ pub(super) fn fetch(task: &FetchTask, files: &Path) -> Result<(FetchOutcome, Loc
         Targets::Everything => Vec::new(),
         Targets::Listed(targets) => targets.iter().collect(),
     };
+    // A simulation takes the indexes that it finds and fetches none.
+    demand(files, "update", &[], &[])?;
     let (reached, mut unmet) = solvable(files, &all)?;
     let whole = matches!(task.targets, Targets::Everything);
     if whole || !reached.is_empty() {
-        upgrade(files, &reached, &[], Echo::Shown)?;
+        let names: Vec<&PackageName> = reached.iter().map(|target| &target.name).collect();
+        demand(files, "upgrade", &[], &names)?;
     }
     let after = installed(Path::new("/"))?;
     unmet.extend(match &task.targets {
@@ -100,7 +105,11 @@ pub(super) fn apply(lock: &Lock, files: &Path) -> Result<Remains, Failure> {
     std::fs::create_dir_all(&cache).map_err(failure)?;
     for entry in std::fs::read_dir(files).map_err(failure)? {
         let entry = entry.map_err(failure)?;
-        std::fs::copy(entry.path(), cache.join(entry.file_name())).map_err(failure)?;
+        // Beside them is apk's list of what it has cached, which nobody has signed.
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.starts_with(INDEX) || lock.packages.iter().any(|package| package.file == name) {
+            std::fs::copy(entry.path(), cache.join(name)).map_err(failure)?;
+        }
     }
     for package in &lock.packages {
         fetched::check(package, &cache)?;
@@ -108,7 +117,7 @@ pub(super) fn apply(lock: &Lock, files: &Path) -> Result<Remains, Failure> {
     let before = installed(Path::new("/"))?;
     let names: Vec<&PackageName> =
         lock.goal.iter().filter(|name| before.database.find(name).next().is_some()).collect();
-    upgrade_names(&cache, &names, &["--no-network"], Echo::Shown)?;
+    demand(&cache, "upgrade", &["--no-network"], &names)?;
     Ok(Remains { traces: TRACES, more_traces: Vec::new(), common_files: common_files(lock) })
 }
 
@@ -171,8 +180,7 @@ fn solvable<'t>(
 /// Why these cannot be upgraded together; nothing when they can.
 fn simulate(cache: &Path, targets: &[&Target]) -> Result<Option<String>, Failure> {
     let names: Vec<&PackageName> = targets.iter().map(|target| &target.name).collect();
-    let options = ["--update-cache", "--simulate"];
-    let finished = call(cache, &names, &options, Echo::Hidden)?;
+    let finished = call(cache, "upgrade", &["--simulate"], &names, Echo::Hidden)?;
     match words::meaning(MEANINGS, &finished) {
         None if finished.success => Ok(None),
         None => Ok(Some(reason(&finished))),
@@ -187,43 +195,38 @@ fn reason(finished: &Finished) -> String {
     telling.map(ToOwned::to_owned).next().unwrap_or_else(|| "apk finds no solution".to_owned())
 }
 
-fn upgrade(cache: &Path, targets: &[&Target], options: &[&str], echo: Echo) -> Result<(), Failure> {
-    let names: Vec<&PackageName> = targets.iter().map(|target| &target.name).collect();
-    let mut all = vec!["--update-cache"];
-    all.extend(options);
-    upgrade_names(cache, &names, &all, echo)
-}
-
-fn upgrade_names(
+/// Has apk do something that must succeed.
+fn demand(
     cache: &Path,
-    names: &[&PackageName],
+    command: &str,
     options: &[&str],
-    echo: Echo,
+    names: &[&PackageName],
 ) -> Result<(), Failure> {
-    let finished = call(cache, names, options, echo)?;
-    let meaning = words::meaning(MEANINGS, &finished);
-    match meaning {
+    let finished = call(cache, command, options, names, Echo::Shown)?;
+    match words::meaning(MEANINGS, &finished) {
         None if finished.success => Ok(()),
-        _ => Err(failure(meaning.unwrap_or(AgentFailure::PackageManager), &finished)),
+        meaning => Err(failure(meaning.unwrap_or(AgentFailure::PackageManager), &finished)),
     }
 }
 
 fn failure(kind: AgentFailure, finished: &Finished) -> Failure {
-    let mut lines = finished.stderr.lines().map(str::trim);
-    let because = lines.find_map(|line| line.strip_prefix("ERROR: ")).unwrap_or("see above");
-    Failure::new(kind, format!("apk upgrade failed: {because}"))
+    let first =
+        |kind: &str| finished.stderr.lines().find_map(|line| line.trim().strip_prefix(kind));
+    let because = first("ERROR: ").or_else(|| first("WARNING: ")).unwrap_or("see above");
+    Failure::new(kind, format!("apk failed: {because}"))
 }
 
-/// One call of `apk upgrade` with `cache` as its cache.
+/// One call of apk with `cache` as its cache.
 fn call(
     cache: &Path,
-    names: &[&PackageName],
+    command: &str,
     options: &[&str],
+    names: &[&PackageName],
     echo: Echo,
 ) -> Result<Finished, Failure> {
+    let cache = cache.display().to_string();
     let mut arguments: Vec<String> =
-        ["upgrade", "--no-progress", "--cache-dir"].into_iter().map(ToOwned::to_owned).collect();
-    arguments.push(cache.display().to_string());
+        [command, "--no-progress", "--cache-dir", &cache].map(ToOwned::to_owned).into();
     arguments.extend(options.iter().map(|&option| option.to_owned()));
     arguments.extend(names.iter().map(ToString::to_string));
     run(&arguments, echo)
