@@ -27,6 +27,10 @@ const WORLD: &str = "/etc/apk/world";
 const DATABASES: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
 /// How the signed indexes are called in apk's cache.
 const INDEX: &str = "APKINDEX.";
+/// Lists of links that busybox makes anew whenever a folder of programs changes.
+const APPLETS: &str = "etc/busybox-paths.d";
+/// What these links lead to.
+const APPLET_PROGRAMS: [&str; 3] = ["/bin/busybox", "/bin/busybox-extras", "/bin/bbsuid"];
 
 /// What an upgrade leaves behind besides the packages. `world` is as the author wrote it.
 const TRACES: &[Trace] = &[
@@ -331,15 +335,35 @@ fn lock(upgrades: &[Upgrade], files: &Path) -> Result<Lock, Failure> {
     Ok(Lock { goal: upgrades.iter().map(|upgrade| upgrade.name.clone()).collect(), packages })
 }
 
-/// The paths that both the old and the new version of an upgraded package have.
+/// The paths that both the old and the new version of an upgraded package have, or of busybox's links.
 fn common_files(lock: &Lock) -> Vec<PathBuf> {
     let list = |root: &str| parse_files(&database_bytes(Path::new(root)).unwrap_or_default());
     let (old, new) = (list(path::BASE), list("/"));
-    let mut common = Vec::new();
+    let mut common = common_applets();
     for name in &lock.goal {
         let (Some(old), Some(new)) = (old.get(name), new.get(name)) else { continue };
         let old: BTreeSet<&String> = old.iter().collect();
         common.extend(new.iter().filter(|path| old.contains(path)).map(PathBuf::from));
     }
     common
+}
+
+fn common_applets() -> Vec<PathBuf> {
+    let (old, new) = (applets(Path::new(path::BASE)), applets(Path::new("/")));
+    let leads_to_busybox = |path: &&PathBuf| {
+        let target = std::fs::read_link(Path::new("/").join(path)).unwrap_or_default();
+        APPLET_PROGRAMS.iter().any(|program| target == Path::new(program))
+    };
+    old.intersection(&new).filter(leads_to_busybox).cloned().collect()
+}
+
+/// The relative paths of busybox's links; none where there are no lists of them.
+fn applets(root: &Path) -> BTreeSet<PathBuf> {
+    let lists = std::fs::read_dir(root.join(APPLETS)).into_iter().flatten().flatten();
+    let texts = lists.filter_map(|list| std::fs::read_to_string(list.path()).ok());
+    let lines = |text: String| {
+        let paths = text.lines().map(|line| PathBuf::from(line.trim_start_matches('/')));
+        paths.collect::<Vec<_>>()
+    };
+    texts.flat_map(lines).collect()
 }

@@ -77,6 +77,9 @@ awk -v OFS="\t" '
     /^R:/ { print "list", package, (folder == "" ? "" : folder "/") fact }
     /^f:/ { print "audit", package " is broken: " fact }
 ' /lib/apk/db/installed
+for list in /etc/busybox-paths.d/*; do
+    [ ! -e "$list" ] || sed "s|^|list\t${list##*/}\t|" "$list"
+done
 apk audit --system | sort | sed "s/^/audit\t/"
 apk info --quiet | sort | while read -r package; do
     grep -q "^$package\([<>=~@]\|\$\)" /etc/apk/world || printf "automatic\t%s\n" "$package"
