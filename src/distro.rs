@@ -134,6 +134,8 @@ fn unquote(value: &str) -> Option<String> {
 /// What a distribution manages its packages with; each has a database format and a version scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
+    /// apk.
+    Apk,
     /// dpkg and apt.
     Dpkg,
 }
@@ -195,11 +197,26 @@ const UBUNTU_RELEASES: &[Release] = &[
     release("26.10", 2027, 7, 15),
 ];
 
+/// End of support of the branches of Alpine, as its release table has it.
+const ALPINE_RELEASES: &[Release] = &[
+    release("3.14", 2023, 5, 1),
+    release("3.15", 2023, 11, 1),
+    release("3.16", 2024, 5, 23),
+    release("3.17", 2024, 11, 22),
+    release("3.18", 2025, 5, 9),
+    release("3.19", 2025, 11, 1),
+    release("3.20", 2026, 4, 1),
+    release("3.21", 2026, 11, 1),
+    release("3.22", 2027, 5, 1),
+];
+
 const DEBIAN_ALIASES: &[&str] =
     &["stable", "oldstable", "oldoldstable", "testing", "unstable", "sid"];
 
 /// The distributions that we know, sorted by `ID`.
 pub const DISTROS: &[Distro] = &[
+    Distro { id: "alpine", family: Family::Apk, releases: ALPINE_RELEASES, base_aliases: &[] },
+    Distro { id: "chainguard", family: Family::Apk, releases: &[], base_aliases: &[] },
     Distro {
         id: "debian",
         family: Family::Dpkg,
@@ -215,6 +232,7 @@ pub const DISTROS: &[Distro] = &[
         base_aliases: &["kali-rolling", "kali-last-snapshot"],
     },
     Distro { id: "linuxmint", family: Family::Dpkg, releases: &[], base_aliases: &[] },
+    Distro { id: "postmarketos", family: Family::Apk, releases: &[], base_aliases: &[] },
     // Raspbian takes Debian's releases, but has no LTS project; so Debian's days are the latest possible.
     Distro {
         id: "raspbian",
@@ -228,6 +246,7 @@ pub const DISTROS: &[Distro] = &[
         releases: UBUNTU_RELEASES,
         base_aliases: &["devel"],
     },
+    Distro { id: "wolfi", family: Family::Apk, releases: &[], base_aliases: &[] },
 ];
 
 /// Why an image's distribution cannot be patched.
@@ -271,10 +290,25 @@ pub fn identify(os_release: &OsRelease) -> Result<&'static Distro, DistroError> 
 pub fn end_of_life(os_release: &OsRelease) -> Option<Date> {
     let version_id = os_release.version_id()?;
     let releases = find(os_release.id())?.releases;
-    releases
-        .iter()
-        .find(|release| release.version_id == version_id)
-        .map(|release| release.end_of_life)
+    release_of(releases, version_id).map(|release| release.end_of_life)
+}
+
+/// The row that a version belongs to: `3.20` has `3.20.3`.
+fn release_of(releases: &'static [Release], version: &str) -> Option<&'static Release> {
+    releases.iter().find(|release| is_within(version, release.version_id))
+}
+
+fn is_within(version: &str, release: &str) -> bool {
+    version.strip_prefix(release).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Whether two versions are of one release of a distribution: packages of one fit the other.
+pub fn is_same_release(distro: &Distro, one: &str, other: &str) -> bool {
+    let known =
+        |version: &str| release_of(distro.releases, version).map(|release| release.version_id);
+    is_within(one, other)
+        || is_within(other, one)
+        || known(one).is_some_and(|release| known(other) == Some(release))
 }
 
 /// The names under which a repository may offer the image's whole release: its code names and aliases.
@@ -344,12 +378,12 @@ mod tests {
         ] {
             assert_eq!(identify(&OsRelease::parse(text.as_bytes())).unwrap().id, id, "{text}");
         }
-        let list =
-            "debian, devuan, kali, linuxmint, raspbian, ubuntu and distributions made from them";
+        let list = "alpine, chainguard, debian, devuan, kali, linuxmint, postmarketos, raspbian, \
+                    ubuntu, wolfi and distributions made from them";
         for (text, message) in [
             (
-                "ID=alpine\nNAME=debian",
-                format!("unsupported distribution: `alpine`, supported are: {list}"),
+                "ID=plan9\nNAME=debian",
+                format!("unsupported distribution: `plan9`, supported are: {list}"),
             ),
             ("NAME=debian", format!("os-release has no field `ID`, supported are: {list}")),
         ] {

@@ -289,9 +289,11 @@ impl From<ProbeError> for Failure {
                 Code::PackageDatabase,
                 Some("install them again in the image's own build, or finish: dpkg --configure -a"),
             ),
-            ProbeError::NoRepositories | ProbeError::Sources(_) => (
+            ProbeError::NoRepositories(_)
+            | ProbeError::ApkRepositories(_)
+            | ProbeError::Sources(_) => (
                 Code::NoRepositories,
-                Some("the image's own /etc/apt must say where packages come from"),
+                Some("the image's own configuration must say where packages come from"),
             ),
         };
         Self::new(code, message, hint)

@@ -10,7 +10,6 @@ use crate::digest::Digest;
 use crate::gateway::{Gateway, GatewayError, read_file};
 use crate::llb::{Display, source};
 use crate::probe::System;
-use crate::repository::apt::ReleaseAddress;
 use crate::request::environment::Environment;
 use crate::request::{Refresh, Request};
 
@@ -58,12 +57,7 @@ pub fn today(environment: &Environment) -> jiff::civil::Date {
 ///
 /// The daemon asks for them with the digest it knows: an unchanged one costs one small request.
 async fn repositories(gateway: &impl Gateway, system: &System) -> Option<Digest> {
-    let System::Dpkg(system) = system;
-    let mut urls = Vec::new();
-    for address in system.sources.release_addresses() {
-        let ReleaseAddress::Url(url) = address else { return None };
-        urls.push(url);
-    }
+    let urls = system.index_addresses()?;
     let asked = try_join_all(urls.iter().map(|url| index(gateway, url)));
     let digests = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
     let lines = urls.iter().zip(digests).map(|(url, digest)| format!("{url} {digest}\n"));

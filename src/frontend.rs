@@ -8,7 +8,9 @@ use crate::fixes::Fixes;
 use crate::freshness::{self, Contract};
 use crate::gateway::{Gateway, GatewayError, Ref, Warning, read_file};
 use crate::llb::{Display, Output, source};
-use crate::patch::task::{ApplyTask, FetchOutcome, FetchTask, Targets, Unmet, path};
+use crate::patch::task::{
+    ApplyTask, FetchOutcome, FetchTask, Removed, Targets, Unmet, Upgrade, path,
+};
 use crate::patch::{Fetch, Steps};
 use crate::plan::{Action, Plan};
 use crate::platform::Platform;
@@ -160,8 +162,14 @@ async fn patch(
         probe::ProbeError::Gateway(error) => Failure::of_step("apply", error),
         other => other.into(),
     })?;
-    let verified =
-        verify::verify(probe.system.database(), &after, &outcome.upgrades, &request.exclude, plan)?;
+    let verified = verify::verify(
+        probe.system.database(),
+        &after,
+        &outcome.upgrades,
+        &outcome.removed,
+        &request.exclude,
+        plan,
+    )?;
     Ok(build.patched(patched, &verified, kept_back))
 }
 
@@ -313,7 +321,8 @@ impl<G: Gateway> Build<'_, G> {
     fn evidence<'e>(
         &'e self,
         plan: &'e Plan,
-        changes: &'e [crate::patch::task::Upgrade],
+        changes: &'e [Upgrade],
+        removed: &'e [Removed],
         kept_back: &'e [Unmet],
     ) -> Evidence<'e> {
         Evidence {
@@ -322,6 +331,7 @@ impl<G: Gateway> Build<'_, G> {
             platform: &self.target.platform,
             distro: self.probe.os_release.pretty_name(),
             changes,
+            removed,
             plan,
             kept_back,
             library_findings: self.library_findings,
@@ -329,7 +339,7 @@ impl<G: Gateway> Build<'_, G> {
     }
 
     fn unchanged(&self, plan: &Plan, kept_back: &[Unmet]) -> Result<Finished, Failure> {
-        let summary = self.evidence(plan, &[], kept_back).summary();
+        let summary = self.evidence(plan, &[], &[], kept_back).summary();
         if self.request.on_up_to_date == OnUpToDate::Fail {
             let message = summary.lines().next().unwrap_or_default();
             let hint = "ON_UP_TO_DATE=fail is set; `keep` returns the original image";
@@ -341,7 +351,8 @@ impl<G: Gateway> Build<'_, G> {
     }
 
     fn patched(&self, tree: Ref, verified: &verify::Verified, kept_back: &[Unmet]) -> Finished {
-        let evidence = self.evidence(&verified.plan, &verified.changes, kept_back);
+        let evidence =
+            self.evidence(&verified.plan, &verified.changes, &verified.removed, kept_back);
         let seconds =
             self.request.source_date_epoch.unwrap_or_else(|| self.environment.now.as_second());
         let created = jiff::Timestamp::from_second(seconds).unwrap_or(self.environment.now);

@@ -2,6 +2,7 @@
 
 use crate::code::Code;
 use crate::context::LoadedReport;
+use crate::distro;
 use crate::failure::Failure;
 use crate::probe::{Probe, TargetImage};
 use crate::request::Problem;
@@ -87,8 +88,7 @@ fn other_distro(loaded: &LoadedReport, probe: &Probe) -> Option<Problem> {
     let version = version.filter(|_| os.family == id);
     let same_version = version.is_none_or(|version| {
         !os.name.starts_with(|start: char| start.is_ascii_digit())
-            || os.name == version
-            || os.name.strip_prefix(version).is_some_and(|rest| rest.starts_with('.'))
+            || distro::is_same_release(probe.distro, &os.name, version)
     });
     if same_family && same_version {
         return None;

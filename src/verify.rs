@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::package::{Architecture, NamePattern, PackageName};
-use crate::patch::task::Upgrade;
+use crate::patch::task::{Removed, Upgrade};
 use crate::pkgdb::{Database, InstalledPackage};
 use crate::plan::{Assessment, Plan, Verdict};
 use crate::version::Version;
@@ -13,6 +13,8 @@ use crate::version::Version;
 pub struct Verified {
     /// Packages that have another version now, or are new.
     pub changes: Vec<Upgrade>,
+    /// Packages that went with the upgrades, as announced.
+    pub removed: Vec<Removed>,
     /// The demands with what became of them.
     pub plan: Plan,
 }
@@ -50,6 +52,7 @@ pub fn verify(
     before: &Database,
     after: &Database,
     announced: &[Upgrade],
+    announced_removals: &[Removed],
     exclude: &[NamePattern],
     plan: Plan,
 ) -> Result<Verified, VerifyError> {
@@ -61,8 +64,16 @@ pub fn verify(
         announced.iter().map(|upgrade| ((&upgrade.name, &upgrade.architecture), upgrade)).collect();
     // A package that moves between one architecture and `all` is the same package.
     let names: BTreeSet<&PackageName> = new.keys().map(|(name, _)| *name).collect();
-    let removed = old.keys().filter(|key| !new.contains_key(*key) && !names.contains(key.0));
-    refuse(removed.map(|key| name(*key)).collect(), VerifyError::Removed)?;
+    let announced_to_go =
+        |name: &PackageName| announced_removals.iter().any(|removed| removed.name == *name);
+    let gone = old.keys().filter(|key| !new.contains_key(*key) && !names.contains(key.0));
+    let (removed, lost): (Vec<&Key<'_>>, Vec<_>) = gone.partition(|key| announced_to_go(key.0));
+    refuse(lost.into_iter().map(|key| name(*key)).collect(), VerifyError::Removed)?;
+    let removed = removed.into_iter().map(|(name, architecture)| Removed {
+        name: (*name).clone(),
+        architecture: (*architecture).clone(),
+    });
+    let removed = removed.collect();
 
     let absent = announced.keys().filter(|key| !new.contains_key(*key));
     refuse(absent.map(|key| name(*key)).collect(), VerifyError::NotThere)?;
@@ -96,7 +107,7 @@ pub fn verify(
 
     let missed = plan.assessments.iter().filter(|assessment| !is_met(assessment, after));
     refuse(missed.map(describe_demand).collect(), VerifyError::NotFixed)?;
-    Ok(Verified { changes, plan })
+    Ok(Verified { changes, removed, plan })
 }
 
 fn refuse(
@@ -176,7 +187,7 @@ mod tests {
         let announced: Vec<Upgrade> =
             announced.iter().map(|(name, to)| upgrade(name, to)).collect();
         let exclude = ["c*".parse().unwrap()];
-        verify(&before, &database(after), &announced, &exclude, plan)
+        verify(&before, &database(after), &announced, &[], &exclude, plan)
             .map(|verified| verified.changes.len())
     }
 
@@ -206,7 +217,7 @@ mod tests {
         let plan = Plan::listed(&Fixes::default(), &[], &before);
         let announced = [upgrade("a", "2")];
         assert_eq!(
-            verify(&before, &database(&changed), &announced, &[exclude.unwrap()], plan),
+            verify(&before, &database(&changed), &announced, &[], &[exclude.unwrap()], plan),
             Err(VerifyError::Excluded(vec!["a:amd64".to_owned()]))
         );
         assert_eq!(

@@ -17,14 +17,18 @@ use proptest::sample::select;
 use suture::digest::Digest;
 use suture::distro::{self, OsRelease};
 use suture::package::{Architecture, Excerpt, NamePattern, PackageName};
-use suture::pkgdb::{dpkg, extended_states};
+use suture::pkgdb::{apk, dpkg, extended_states};
 use suture::reference::ImageReference;
 use suture::report::{self, ReportFormat};
+use suture::repository::apk::ApkRepositories;
 use suture::repository::apt::AptSources;
 use suture::request::build_file::{BuildFile, Values};
+use suture::version::apk::ApkVersion;
 use suture::version::deb::DebVersion;
 use suture::version::{Scheme, Version};
 
+const APK_DATABASE: &[u8] = include_bytes!("data/apk/installed");
+const APK_WORLD: &[u8] = include_bytes!("data/apk/world");
 const STATUS: &[u8] = include_bytes!("data/dpkg/status");
 const REPORT: &[u8] = include_bytes!("data/reports/trivy-bookworm.json");
 
@@ -41,6 +45,15 @@ const LIST: &[u8] = b"deb [arch=amd64 signed-by=/k.gpg] http://e.org/debian book
 const STANZAS: &[u8] =
     b"Types: deb deb-src\nURIs: http://e.org\nSuites: bookworm bookworm-updates\n\
     Components: main\nEnabled: yes\nSigned-By:\n -----BEGIN-----\n .\n x\n";
+
+const APK_REPOSITORIES: &[u8] =
+    b"# x\nset a=b${a}\nhttps://e.org/v3.20/main\n@edge http://e.org\n/cdrom\n\
+    v3 https://${a}/ main community\n";
+
+/// Apk versions close to each other, where the rules meet.
+fn close_apk_version() -> impl Strategy<Value = String> {
+    "[01]{1,2}(\\.[019]{0,3}){0,2}[ab]?(_(alpha|rc|cvs|p|x)?[01]?){0,2}(~[0a]{0,2})?(-r?[01]{0,2})?"
+}
 
 /// A valid deb version.
 fn deb_version() -> impl Strategy<Value = String> {
@@ -101,6 +114,26 @@ mod no_panic {
         }
 
         #[test]
+        fn apk_database(bytes in hostile(APK_DATABASE), world in hostile(APK_WORLD)) {
+            let world = apk::World::parse(&world).unwrap_or_default();
+            let _unused = apk::parse_files(&bytes);
+            if let Ok(installed) = apk::Installed::parse(&bytes, &world) {
+                for name in installed.pins.keys() {
+                    prop_assert!(installed.database.find(name).next().is_some());
+                }
+            }
+            let _unused = apk::parse_architectures(&bytes);
+        }
+
+        #[test]
+        fn apk_repositories(bytes in hostile(APK_REPOSITORIES)) {
+            if let Ok(read) = ApkRepositories::parse([("/etc/apk/repositories", bytes.as_slice())]) {
+                let addresses = read.index_addresses(&"x86_64".parse().expect("an architecture"));
+                prop_assert!(addresses.len() <= read.repositories().len());
+            }
+        }
+
+        #[test]
         fn build_file(bytes in hostile(BUILD_FILE)) {
             if let Ok(file) = BuildFile::parse(&bytes) {
                 let _values = file.values(&Values::new());
@@ -145,6 +178,8 @@ mod no_panic {
             let _unused = text.parse::<Digest>();
             let _unused = text.parse::<NamePattern>();
             let _unused = text.parse::<Architecture>();
+            let _unused = ApkVersion::parse(&text);
+            let _unused = apk::Dependency::parse(&text);
             let _unused = DebVersion::parse(&text);
             let _unused = DebVersion::parse_recorded(&text);
             let shown = Excerpt::of(&text).to_string();
@@ -157,6 +192,21 @@ mod no_panic {
 }
 
 proptest! {
+    #[test]
+    fn apk_order_is_an_order(left in close_apk_version(), middle in close_apk_version(), right in close_apk_version()) {
+        let read = |text: &str| ApkVersion::parse_recorded(text).expect("the strategy makes plain text");
+        let (left, middle, right) = (read(&left), read(&middle), read(&right));
+        prop_assert_eq!(left.cmp(&middle), middle.cmp(&left).reverse());
+        prop_assert_eq!(left == middle, left.cmp(&middle).is_eq());
+        if left <= middle && middle <= right {
+            prop_assert!(left <= right);
+        }
+        if left == middle {
+            prop_assert_eq!(left.cmp(&right), middle.cmp(&right));
+            prop_assert!(left.begins_with(&middle));
+        }
+    }
+
     #[test]
     fn deb_order_is_an_order(left in close_deb_version(), middle in close_deb_version(), right in close_deb_version()) {
         let (left, middle, right) = (read(&left), read(&middle), read(&right));
@@ -174,7 +224,7 @@ proptest! {
     fn deb_versions_are_shown_as_given(text in deb_version()) {
         let version = Version::parse(Scheme::Deb, &text).expect("valid");
         prop_assert_eq!(version.to_string(), &text[..]);
-        let Version::Deb(deb) = version;
+        let Version::Deb(deb) = version else { return Err(TestCaseError::fail("not a deb version")) };
         let revision = deb.revision().map(|revision| format!("-{revision}")).unwrap_or_default();
         let end = format!("{}{revision}", deb.upstream());
         prop_assert!(text.ends_with(&end));

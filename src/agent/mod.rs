@@ -9,11 +9,14 @@
     reason = "the agent is the part that touches files, processes and the clock"
 )]
 
+mod apk;
 mod apt;
 mod attributes;
+mod fetched;
 mod lift;
 mod process;
 mod settle;
+mod words;
 
 use std::fmt;
 use std::io;
@@ -87,6 +90,7 @@ fn fetch(task: &FetchTask) -> Result<(), Failure> {
     let files = Path::new(&files);
     std::fs::create_dir_all(files).map_err(|error| Failure::file("make", files, &error))?;
     let (outcome, lock) = match task.manager {
+        Manager::Apk => apk::fetch(task, files)?,
         Manager::Apt => apt::fetch::run(task, files)?,
     };
     write_json(&files.join(path::LOCK), &lock)?;
@@ -102,6 +106,7 @@ fn apply(task: &ApplyTask) -> Result<(), Failure> {
     let lock: Lock = serde_json::from_slice(&bytes)
         .map_err(|error| Failure::new(AgentFailure::Bug, format!("no lock: {error}")))?;
     let remains = match task.manager {
+        Manager::Apk => apk::apply(&lock, files)?,
         Manager::Apt => apt::apply::run(&lock, files)?,
     };
     settle::run(&settle::Settle {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::digest::Digest;
 use crate::image::Change;
-use crate::patch::task::{Manager, Unmet, Upgrade};
+use crate::patch::task::{Manager, Removed, Unmet, Upgrade};
 use crate::plan::Plan;
 use crate::platform::Platform;
 use crate::reference::ImageReference;
@@ -31,6 +31,8 @@ pub struct Evidence<'a> {
     pub distro: &'a str,
     /// Packages that have another version now, or are new.
     pub changes: &'a [Upgrade],
+    /// Packages that went with the upgrades.
+    pub removed: &'a [Removed],
     /// Demands with what became of them.
     pub plan: &'a Plan,
     /// Packages that were kept back although nobody demanded anything of them in particular.

@@ -141,7 +141,11 @@ impl Evidence<'_> {
             let from = change.from.as_deref().unwrap_or("(new)");
             table.push([&package, from, &change.to, &some_of(&fixes)]);
         }
-        table.more(self.changes.len());
+        for removed in self.removed.iter().take(ROW_LIMIT.saturating_sub(self.changes.len())) {
+            let package = names.shown(&removed.name, Some(&removed.architecture));
+            table.push([&package, "", "(removed)", ""]);
+        }
+        table.more(self.changes.len() + self.removed.len());
         table
     }
 

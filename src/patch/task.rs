@@ -54,6 +54,8 @@ pub enum Task {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Manager {
+    /// apk.
+    Apk,
     /// apt and dpkg.
     Apt,
 }
@@ -62,6 +64,7 @@ impl Manager {
     /// Its name in messages.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Apk => "apk",
             Self::Apt => "apt",
         }
     }
@@ -130,8 +133,20 @@ pub struct FetchOutcome {
     pub at: i64,
     /// What was downloaded: the upgrades with what they need.
     pub upgrades: Vec<Upgrade>,
+    /// Packages that go, because upgrades replace them or nothing needs them any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<Removed>,
     /// Targets that were not reached.
     pub unmet: Vec<Unmet>,
+}
+
+/// One package that goes with an upgrade, by the package manager's own rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// Its name.
+    pub name: PackageName,
+    /// Its architecture.
+    pub architecture: Architecture,
 }
 
 /// One package that gets another version.
@@ -186,6 +201,8 @@ pub enum UnmetReason {
 /// The fetched files with what they must be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
+    /// What is upgraded, or comes as a new dependency.
+    pub goal: Vec<PackageName>,
     /// One entry a file, sorted by name.
     pub packages: Vec<LockedPackage>,
 }
@@ -203,8 +220,9 @@ pub struct LockedPackage {
     pub file: String,
     /// Digest of the file, as the signed index has it.
     pub digest: crate::digest::Digest,
-    /// Where it came from.
-    pub source: String,
+    /// Where it came from, where the package manager tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// Why the agent failed; its words are in the log of the step.

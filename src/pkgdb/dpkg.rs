@@ -102,11 +102,14 @@ pub enum DpkgError {
 
 /// Reads `/var/lib/dpkg/status`. Packages that are not installed are left out.
 pub fn parse_status(bytes: &[u8]) -> Result<Database, DpkgError> {
-    let mut packages = Vec::new();
+    let mut packages = BTreeMap::new();
     for stanza in stanzas(bytes) {
-        packages.extend(parse_package(&stanza?)?);
+        if let Some(package) = parse_package(&stanza?)? {
+            // Of two with the same name and architecture the later one stays, as when dpkg reads the file.
+            packages.insert((package.name.clone(), package.architecture.clone()), package);
+        }
     }
-    Ok(Database::new(packages))
+    Ok(Database::new(packages.into_values()))
 }
 
 fn parse_package(stanza: &Stanza<'_>) -> Result<Option<InstalledPackage>, DpkgError> {

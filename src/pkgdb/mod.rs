@@ -3,11 +3,13 @@
 //! This module holds what all families have in common; each family's format has a module of its own. Where
 //! a database lies in an image and how it is read is not known here.
 
+pub mod apk;
 pub mod control;
 pub mod dpkg;
 pub mod extended_states;
+pub mod rpm;
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 
 use crate::package::{Architecture, PackageName};
 use crate::version::Version;
@@ -81,21 +83,26 @@ pub struct InstalledPackage {
     pub source: SourcePackage,
 }
 
-/// The packages of an image, sorted by name and architecture, each at most once.
+/// The packages of an image, sorted by name, architecture and version.
+///
+/// rpm's databases may hold several versions of one name and architecture, such as kernels; those of the
+/// other families hold one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Database {
     packages: Vec<InstalledPackage>,
 }
 
 impl Database {
-    /// A database of these packages. Of two with the same name and architecture the later one stays, as
-    /// when dpkg reads its status file.
+    /// A database of these packages. What a package manager makes of doubles is for its parser to know.
     pub fn new(packages: impl IntoIterator<Item = InstalledPackage>) -> Self {
-        let by_key: BTreeMap<_, _> = packages
-            .into_iter()
-            .map(|package| ((package.name.clone(), package.architecture.clone()), package))
-            .collect();
-        Self { packages: by_key.into_values().collect() }
+        let mut packages: Vec<_> = packages.into_iter().collect();
+        packages.sort_by(|left, right| {
+            let names = left.name.cmp(&right.name);
+            let architectures = left.architecture.cmp(&right.architecture);
+            let versions = left.version.partial_cmp(&right.version).unwrap_or(Ordering::Equal);
+            names.then(architectures).then(versions)
+        });
+        Self { packages }
     }
 
     /// All packages, in whatever state.
@@ -103,20 +110,21 @@ impl Database {
         &self.packages
     }
 
-    /// The packages of this name: several if the image has it for several architectures.
+    /// The packages of this name: several if the image has it for several architectures or in several
+    /// versions.
     pub fn find<'a>(&'a self, name: &PackageName) -> impl Iterator<Item = &'a InstalledPackage> {
         let start = self.packages.partition_point(|package| package.name < *name);
         let end = self.packages.partition_point(|package| package.name <= *name);
         self.packages.get(start..end).unwrap_or_default().iter()
     }
 
-    /// The package of this name and architecture.
+    /// The package of this name and architecture; the newest if there are several.
     pub fn get(
         &self,
         name: &PackageName,
         architecture: &Architecture,
     ) -> Option<&InstalledPackage> {
-        self.find(name).find(|package| package.architecture == *architecture)
+        self.find(name).filter(|package| package.architecture == *architecture).last()
     }
 
     /// The packages that can be used.

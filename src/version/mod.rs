@@ -1,6 +1,8 @@
 //! Package versions and their order, one scheme per package family.
 
+pub mod apk;
 pub mod deb;
+pub mod rpm;
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -10,14 +12,20 @@ use crate::package::Excerpt;
 /// The rules by which a text is read as a version and compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scheme {
+    /// apk's: Alpine, Wolfi and what is made of them.
+    Apk,
     /// dpkg's: Debian, Ubuntu and what is made of them.
     Deb,
+    /// rpm's: Red Hat, SUSE and what is made of them.
+    Rpm,
 }
 
 impl fmt::Display for Scheme {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
+            Self::Apk => "apk",
             Self::Deb => "deb",
+            Self::Rpm => "rpm",
         })
     }
 }
@@ -28,29 +36,39 @@ impl fmt::Display for Scheme {
 /// different schemes have no order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Version {
+    /// A version of an apk package.
+    Apk(apk::ApkVersion),
     /// A version of a dpkg package.
     Deb(deb::DebVersion),
+    /// A version of an rpm package.
+    Rpm(rpm::RpmVersion),
 }
 
 impl Version {
     /// Reads `text` as the scheme's own tool would.
     pub fn parse(scheme: Scheme, text: &str) -> Result<Self, VersionError> {
         match scheme {
+            Scheme::Apk => apk::ApkVersion::parse(text).map(Self::Apk),
             Scheme::Deb => deb::DebVersion::parse(text).map(Self::Deb),
+            Scheme::Rpm => rpm::RpmVersion::parse(text).map(Self::Rpm),
         }
     }
 
     /// The scheme whose rules hold.
     pub fn scheme(&self) -> Scheme {
         match self {
+            Self::Apk(_) => Scheme::Apk,
             Self::Deb(_) => Scheme::Deb,
+            Self::Rpm(_) => Scheme::Rpm,
         }
     }
 
     /// The text exactly as it was given.
     pub fn as_str(&self) -> &str {
         match self {
+            Self::Apk(version) => version.as_str(),
             Self::Deb(version) => version.as_str(),
+            Self::Rpm(version) => version.as_str(),
         }
     }
 }
@@ -58,7 +76,10 @@ impl Version {
 impl PartialOrd for Version {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
+            (Self::Apk(left), Self::Apk(right)) => Some(left.cmp(right)),
             (Self::Deb(left), Self::Deb(right)) => Some(left.cmp(right)),
+            (Self::Rpm(left), Self::Rpm(right)) => Some(left.cmp(right)),
+            _ => None,
         }
     }
 }
@@ -83,7 +104,7 @@ pub enum VersionError {
         /// Its beginning.
         text: Excerpt,
     },
-    /// What is before the colon is no number from 0 to 2147483647.
+    /// What is before the colon is no number that can be an epoch.
     #[error("version has an invalid epoch: {text}")]
     Epoch {
         /// The text.
@@ -104,6 +125,14 @@ pub enum VersionError {
     /// The upstream version begins with something else than a digit.
     #[error("version does not begin with a digit: {text}")]
     Start {
+        /// The text.
+        text: Excerpt,
+    },
+    /// Something that the rules do not allow where it stands.
+    #[error("version has an invalid part {part}: {text}")]
+    Part {
+        /// It and what follows.
+        part: Excerpt,
         /// The text.
         text: Excerpt,
     },

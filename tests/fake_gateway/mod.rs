@@ -316,8 +316,10 @@ impl<'a> FakeGateway<'a> {
         else {
             panic!("apply works on an image with fetched files");
         };
-        let database = tree.read(DATABASE).expect("a package database");
-        tree.write(DATABASE, upgraded(&database, &outcome).into());
+        let form = FORMS.iter().find(|form| tree.read(form.database).is_ok());
+        let form = form.expect("a package database");
+        let database = tree.read(form.database).expect("a package database");
+        tree.write(form.database, form.upgraded(&database, &outcome).into());
         tree.overlay(&self.scenario.patched);
         Solved::Tree(tree)
     }
@@ -329,34 +331,57 @@ impl Solved {
     }
 }
 
-/// Where dpkg keeps what is installed.
-const DATABASE: &str = "/var/lib/dpkg/status";
+/// How a family's database looks: paragraphs of fields.
+struct Form {
+    /// Where it is.
+    database: &'static str,
+    /// The beginnings of the lines with a package's name, architecture and version.
+    fields: [&'static str; 3],
+    /// More lines of a package that is installed.
+    installed: &'static str,
+}
 
-/// The database with the new versions, new packages at its end.
-fn upgraded(database: &[u8], outcome: &FetchOutcome) -> String {
-    let mut text = String::from_utf8(database.to_vec()).expect("a database in UTF-8");
-    for upgrade in &outcome.upgrades {
-        let fields = [
-            format!("Package: {}", upgrade.name),
-            format!("Architecture: {}", upgrade.architecture),
-        ];
-        let stanza = text
-            .split("\n\n")
-            .find(|stanza| fields.iter().all(|field| stanza.lines().any(|line| line == field)));
-        let version = format!("Version: {}", upgrade.to);
-        match stanza.map(ToOwned::to_owned) {
-            Some(stanza) => {
-                let old = stanza.lines().find(|line| line.starts_with("Version: "));
-                let new = stanza.replace(old.expect("a version"), &version);
-                text = text.replace(&stanza, &new);
+const FORMS: [Form; 2] = [
+    Form {
+        database: "/var/lib/dpkg/status",
+        fields: ["Package: ", "Architecture: ", "Version: "],
+        installed: "Status: install ok installed\n",
+    },
+    Form { database: "/lib/apk/db/installed", fields: ["P:", "A:", "V:"], installed: "" },
+];
+
+impl Form {
+    /// The database with the new versions, new packages at its end, removed ones gone.
+    fn upgraded(&self, database: &[u8], outcome: &FetchOutcome) -> String {
+        let mut text = String::from_utf8(database.to_vec()).expect("a database in UTF-8");
+        let [name, architecture, version] = self.fields;
+        for upgrade in &outcome.upgrades {
+            let fields = [
+                format!("{name}{}", upgrade.name),
+                format!("{architecture}{}", upgrade.architecture),
+            ];
+            let stanza = text
+                .split("\n\n")
+                .find(|stanza| fields.iter().all(|field| stanza.lines().any(|line| line == field)));
+            let to = format!("{version}{}", upgrade.to);
+            match stanza.map(ToOwned::to_owned) {
+                Some(stanza) => {
+                    let old = stanza.lines().find(|line| line.starts_with(version));
+                    let new = stanza.replace(old.expect("a version"), &to);
+                    text = text.replace(&stanza, &new);
+                }
+                None => text
+                    .push_str(&format!("{}\n{}{}\n{to}\n\n", fields[0], self.installed, fields[1])),
             }
-            None => text.push_str(&format!(
-                "{}\nStatus: install ok installed\n{}\n{version}\n\n",
-                fields[0], fields[1]
-            )),
         }
+        for removed in &outcome.removed {
+            let line = format!("{name}{}", removed.name);
+            let stanza = text.split("\n\n").find(|stanza| stanza.lines().any(|it| it == line));
+            let stanza = stanza.expect("a package to remove").to_owned();
+            text = text.replace(&format!("{stanza}\n\n"), "");
+        }
+        text
     }
-    text
 }
 
 fn own_step(op: &pb::Op) -> Option<&pb::ExecOp> {

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use suture::gateway::EngineStatus;
 use suture::llb::{Display, source};
-use suture::patch::task::{FetchOutcome, Unmet, Upgrade};
+use suture::patch::task::{FetchOutcome, Removed, Unmet, Upgrade};
 use suture::pb;
 use suture::platform::Platform;
 use suture::reference::ImageReference;
@@ -177,6 +177,8 @@ struct FetchFile {
     at: Option<Timestamp>,
     upgrades: Vec<Upgrade>,
     #[serde(default)]
+    removed: Vec<Removed>,
+    #[serde(default)]
     unmet: Vec<Unmet>,
 }
 
@@ -295,9 +297,10 @@ fn fetches(name: &str, text: Option<&str>, now: Timestamp) -> Vec<FetchOutcome> 
     };
     files
         .into_iter()
-        .map(|FetchFile { at, upgrades, unmet }| FetchOutcome {
+        .map(|FetchFile { at, upgrades, removed, unmet }| FetchOutcome {
             at: at.unwrap_or(now).as_second(),
             upgrades,
+            removed,
             unmet,
         })
         .collect()

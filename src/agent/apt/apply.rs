@@ -8,10 +8,9 @@ use crate::patch::task::{Lock, LockedPackage, path};
 use crate::pkgdb::extended_states;
 
 use super::super::Failure;
-use super::super::lift;
 use super::super::process::Echo;
 use super::super::settle::{Remains, Trace};
-use super::fetch;
+use super::super::{fetched, lift};
 
 /// Where apt keeps which packages were installed automatically.
 const MARKS: &str = "/var/lib/apt/extended_states";
@@ -52,7 +51,7 @@ const TRACES: &[Trace] = &[
 pub(in super::super) fn run(lock: &Lock, files: &Path) -> Result<Remains, Failure> {
     super::make_folders()?;
     for package in &lock.packages {
-        fetch::check(package, files)?;
+        fetched::check(package, files)?;
     }
     let before = super::installed(&super::database()?);
     let marks = Marks::read()?;

@@ -1,9 +1,7 @@
 //! Fetch with apt: resolve, download, check.
 
-use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::Path;
 
-use crate::digest::Digest;
 use crate::package::{Architecture, PackageName};
 use crate::patch::task::{
     AgentFailure, FetchOutcome, FetchTask, Lock, LockedPackage, Repositories, Target, Targets,
@@ -12,6 +10,7 @@ use crate::patch::task::{
 use crate::pkgdb::{Database, InstalledPackage, dpkg};
 use crate::version::{Scheme, Version};
 
+use super::super::fetched::{check, put_into_cache, seconds_now, take_from_cache};
 use super::super::process::Echo;
 use super::super::{Failure, say};
 use super::{output, spelled};
@@ -49,13 +48,9 @@ pub(in super::super) fn run(
     let Resolution { packages, unmet, .. } = resolution
         .ok_or_else(|| Failure::new(AgentFailure::Bug, "the task names no repositories"))?;
     let upgrades = packages.iter().map(|package| upgrade(package, &database)).collect();
-    let outcome = FetchOutcome { at: seconds_now(), upgrades, unmet };
-    Ok((outcome, Lock { packages }))
-}
-
-fn seconds_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    let goal = packages.iter().map(|package| package.name.clone()).collect();
+    let outcome = FetchOutcome { at: seconds_now(), upgrades, removed: Vec::new(), unmet };
+    Ok((outcome, Lock { goal, packages }))
 }
 
 /// What apt would do.
@@ -167,7 +162,7 @@ impl Apt<'_> {
         arguments.extend_from_slice(goal);
         let finished = self.call("apt-get", &arguments, Echo::Hidden)?;
         if !finished.success {
-            return match output::failure_kind(&finished.stderr, &finished.stdout) {
+            return match output::failure_kind(&finished) {
                 AgentFailure::PackageManager => Ok(None),
                 _ => Err(super::failure("apt-get", &finished)),
             };
@@ -348,49 +343,5 @@ fn upgrade(package: &LockedPackage, database: &Database) -> Upgrade {
         architecture: package.architecture.clone(),
         from: exact.filter(|old| old.state.is_installed()).map(|old| old.version.to_string()),
         to: package.version.clone(),
-    }
-}
-
-fn digest_of(file: &Path) -> std::io::Result<Digest> {
-    Digest::of_stream(&mut std::fs::File::open(file)?)
-}
-
-/// An error unless the file is what the lock says.
-pub(super) fn check(package: &LockedPackage, files: &Path) -> Result<(), Failure> {
-    let file = files.join(&package.file);
-    let digest = digest_of(&file).map_err(|error| Failure::file("read", &file, &error))?;
-    if digest == package.digest {
-        return Ok(());
-    }
-    let message = format!(
-        "{} is not what the signed index says: {digest} instead of {}",
-        package.file, package.digest
-    );
-    Err(Failure::new(AgentFailure::Untrusted, message))
-}
-
-fn cached(package: &LockedPackage) -> PathBuf {
-    Path::new(path::CACHE).join(package.digest.as_str().replace(':', "-"))
-}
-
-/// Takes a package that an earlier fetch has downloaded.
-///
-/// Other images' fetches have written to the cache, and apt would trust a file of the right size,
-/// so only a file with the right digest is taken. Anything else is left to apt.
-fn take_from_cache(package: &LockedPackage, files: &Path) {
-    let file = cached(package);
-    if digest_of(&file).is_ok_and(|digest| digest == package.digest) {
-        let target = files.join(&package.file);
-        if std::fs::copy(&file, &target).is_err() {
-            drop(std::fs::remove_file(&target));
-        }
-    }
-}
-
-/// Keeps a package for later fetches; without it they download it again.
-fn put_into_cache(package: &LockedPackage, files: &Path) {
-    let (file, kept) = (files.join(&package.file), cached(package));
-    if !kept.exists() && std::fs::copy(file, &kept).is_err() {
-        drop(std::fs::remove_file(&kept));
     }
 }

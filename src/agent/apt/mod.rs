@@ -69,7 +69,7 @@ fn run(program: &str, arguments: &[String], echo: Echo) -> Result<Finished, Fail
 
 /// The failure that a program's words mean.
 fn failure(program: &str, finished: &Finished) -> Failure {
-    let kind = output::failure_kind(&finished.stderr, &finished.stdout);
+    let kind = output::failure_kind(finished);
     let because = output::first_error(&finished.stderr)
         .map_or_else(String::new, |error| format!(": {error}"));
     Failure::new(kind, format!("{program} failed{because}"))

@@ -6,8 +6,11 @@ use crate::digest::Digest;
 use crate::package::{Architecture, PackageName};
 use crate::patch::task::{AgentFailure, LockedPackage};
 
+use super::super::process::Finished;
+use super::super::words::{self, Meaning};
+
 /// Words of apt and dpkg by what they mean; the first row that matches decides.
-const MEANINGS: &[(AgentFailure, &[&str])] = &[
+const MEANINGS: &[Meaning] = &[
     (AgentFailure::NoSpace, &["No space left on device", "You don't have enough free space"]),
     (
         AgentFailure::Untrusted,
@@ -47,12 +50,9 @@ const MEANINGS: &[(AgentFailure, &[&str])] = &[
     ),
 ];
 
-/// The kind of failure that these words mean.
-pub(super) fn failure_kind(stderr: &str, stdout: &str) -> AgentFailure {
-    MEANINGS
-        .iter()
-        .find(|(_, words)| words.iter().any(|word| stderr.contains(word) || stdout.contains(word)))
-        .map_or(AgentFailure::PackageManager, |(kind, _)| *kind)
+/// The kind of failure that a program's words mean.
+pub(super) fn failure_kind(finished: &Finished) -> AgentFailure {
+    words::meaning(MEANINGS, finished).unwrap_or(AgentFailure::PackageManager)
 }
 
 /// Whether an update that reports success has left an index behind.
@@ -130,7 +130,7 @@ fn file(line: &str) -> Option<LockedPackage> {
         version: version.replace("%3a", ":").replace("%7e", "~").replace("%2b", "+"),
         file: file.to_owned(),
         digest,
-        source: without_credentials(source),
+        source: Some(without_credentials(source)),
     })
 }
 
@@ -160,7 +160,10 @@ mod tests {
         let files = files(&text).unwrap();
         assert_eq!(files.len(), 2);
         assert_eq!(files[0].version, "5.36.0-7+deb12u4");
-        assert_eq!(files[0].source, "http://x.org/a/perl-base_5.36.0-7%2bdeb12u4_amd64.deb");
+        assert_eq!(
+            files[0].source.as_deref(),
+            Some("http://x.org/a/perl-base_5.36.0-7%2bdeb12u4_amd64.deb")
+        );
         assert_eq!(
             (files[1].name.as_str(), files[1].version.as_str()),
             ("login", "1:4.13+dfsg1-1")
@@ -192,7 +195,9 @@ mod tests {
             ("dpkg: error: cannot copy: No space left on device", AgentFailure::NoSpace),
             ("E: Unmet dependencies", AgentFailure::PackageManager),
         ] {
-            assert_eq!(failure_kind(words, ""), kind, "{words}");
+            let finished =
+                Finished { success: false, stdout: String::new(), stderr: words.to_owned() };
+            assert_eq!(failure_kind(&finished), kind, "{words}");
         }
         assert_eq!(first_error("x\nE: no\nE: never\n"), Some("no"));
         assert_eq!(

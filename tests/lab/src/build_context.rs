@@ -20,6 +20,7 @@ pub const RECIPE_LABEL: &str = "suture.lab.recipe";
 pub struct BuildContext {
     files: BTreeMap<String, Vec<u8>>,
     arguments: BTreeMap<String, String>,
+    platform: Option<String>,
 }
 
 impl BuildContext {
@@ -39,6 +40,13 @@ impl BuildContext {
     #[must_use]
     pub fn argument(mut self, name: &str, value: &str) -> Self {
         self.arguments.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Says which platform the image is for, if not the engine's own.
+    #[must_use]
+    pub fn platform(mut self, platform: &str) -> Self {
+        self.platform = Some(platform.to_owned());
         self
     }
 
@@ -74,6 +82,9 @@ impl BuildContext {
         for (name, value) in &self.arguments {
             build.arg("--build-arg").arg(format!("{name}={value}"));
         }
+        if let Some(platform) = &self.platform {
+            build.arg("--platform").arg(platform);
+        }
         program::run(build.arg(&folder))
     }
 
@@ -81,7 +92,8 @@ impl BuildContext {
     fn recipe(&self) -> String {
         let files = self.files.iter().map(|(path, bytes)| (path, digest::of_bytes(bytes)));
         let arguments = self.arguments.iter().map(|(name, value)| (name, value.clone()));
-        let parts: Vec<_> = files.chain(arguments).collect();
+        let platform = self.platform.iter().map(|platform| (platform, String::new()));
+        let parts: Vec<_> = files.chain(arguments).chain(platform).collect();
         digest::of_bytes(format!("{parts:?}").as_bytes())
     }
 }

@@ -35,7 +35,7 @@ pub fn run(engine: &Engine) -> Result<()> {
     lab_image::ensure(engine, IMAGE)?;
     let before = StoredImage::read(engine, IMAGE)?;
     let system = System::look(engine, IMAGE)?;
-    eprintln!("{IMAGE} is Debian {} as it was released", system.debian);
+    eprintln!("{IMAGE} is Debian {} as it was released", system.release);
     let updates = write_report(engine, &before, &system)?;
 
     let build = [

@@ -8,7 +8,7 @@ pub fn of_bytes(bytes: &[u8]) -> String {
 }
 
 /// Bytes as two lower-case digits each.
-fn hexadecimal(bytes: &[u8]) -> String {
+pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes
         .iter()
         .flat_map(|byte| [byte >> 4, byte & 15])

@@ -14,6 +14,11 @@ use crate::program;
 /// The image's name unless somebody asks for another.
 pub const DEFAULT_NAME: &str = "suture:lab";
 
+/// The image's name in scenarios: several trees may share an engine.
+pub fn name() -> String {
+    env::var("SUTURE_LAB_FRONTEND").unwrap_or_else(|_| DEFAULT_NAME.to_owned())
+}
+
 /// Builds the static binary and the frontend image around it into an engine.
 pub fn build(engine: &Engine, name: &str) -> Result<()> {
     let project = project();

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 
+use crate::alpine::{AlpineImage, ApkUpdates};
 use crate::build_context::{self, BuildContext, RECIPE_LABEL};
 use crate::debian_packages::{ARCHIVE_KEYRING, Mirror};
 use crate::debian_root::DebianRoot;
@@ -18,12 +19,26 @@ pub enum Recipe {
     Plain(&'static str),
     /// The hermetic world's packages, with their updates in reach or not.
     Hermetic(Sources),
+    /// Alpine, with its updates in reach or not.
+    Alpine(AlpineImage),
     /// A Debian that cannot be patched, for one instruction's reason.
     Odd(&'static str),
 }
 
 /// Every image the lab can make.
-pub const IMAGES: [(&str, Recipe); 13] = [
+pub const IMAGES: [(&str, Recipe); 19] = [
+    ("lab/alpine:3.20", Recipe::Alpine(AlpineImage::AMD64)),
+    ("lab/alpine:3.20-arm64", Recipe::Alpine(AlpineImage::ARM64)),
+    ("lab/alpine:3.20-tampered", Recipe::Alpine(AlpineImage::AMD64.with(ApkUpdates::Tampered))),
+    (
+        "lab/alpine:3.20-unknown-key",
+        Recipe::Alpine(AlpineImage::AMD64.with(ApkUpdates::UnknownKey)),
+    ),
+    (
+        "lab/alpine:3.20-unreachable",
+        Recipe::Alpine(AlpineImage::AMD64.with(ApkUpdates::Unreachable)),
+    ),
+    ("lab/alpine:3.20-unsigned", Recipe::Alpine(AlpineImage::AMD64.with(ApkUpdates::Unsigned))),
     ("lab/debian:bookworm-main", Recipe::Main("bookworm")),
     ("lab/debian:bookworm-plain", Recipe::Plain("bookworm")),
     ("lab/debian:bullseye-main", Recipe::Main("bullseye")),
@@ -55,6 +70,7 @@ pub fn ensure(engine: &Engine, name: &str) -> Result<()> {
         Recipe::Main(suite) => ensure_main(engine, name, suite),
         Recipe::Plain(suite) => ensure_plain(engine, name, suite),
         Recipe::Hermetic(sources) => ensure_hermetic(engine, name, sources),
+        Recipe::Alpine(image) => image.ensure(engine, name),
         Recipe::Odd(instruction) => ensure_odd(engine, name, instruction),
     }
 }

@@ -1,5 +1,10 @@
 //! The offline world of suture's tests: an engine, images, and signed repositories with fixes.
 
+pub mod alpine;
+pub mod alpine_packages;
+pub mod alpine_root;
+pub mod apk_package;
+pub mod apk_repository;
 pub mod apt_repository;
 pub mod background;
 pub mod bench;
@@ -11,6 +16,7 @@ pub mod demo;
 pub mod digest;
 pub mod docker_api;
 pub mod engine;
+pub mod family;
 pub mod folder;
 pub mod frontend_image;
 pub mod hermetic;
@@ -21,6 +27,7 @@ pub mod own_engine;
 pub mod program;
 pub mod recorded_process;
 pub mod repository_server;
+pub mod rsa_key;
 pub mod signing_key;
 pub mod source_image;
 pub mod started_image;

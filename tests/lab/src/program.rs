@@ -16,6 +16,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("gpg-connect-agent", "gpgconf"),
     ("md5sum", "coreutils"),
     ("nsenter", "util-linux"),
+    ("openssl", "openssl"),
     ("setsid", "util-linux"),
     ("tar", "tar"),
     ("unshare", "util-linux"),

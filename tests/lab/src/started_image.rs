@@ -6,29 +6,23 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::engine::Engine;
+use crate::family::{FAMILIES, Family};
 
 /// The label of every container that the lab starts, by which others know it is not theirs.
 pub const CONTAINER_LABEL: &str = "suture.lab.container";
 
-/// Writes all that [`System`] knows, one fact a line behind its kind.
-const LOOK: &str = r#"
+/// Writes the content of every file, one fact a line behind its kind.
+const CONTENT: &str = r#"
 tab="$(printf '\t')"
-find / -xdev ! -path /etc/hosts ! -path /etc/hostname ! -path /etc/resolv.conf ! -path /.dockerenv \
-    -printf "path\t%P\t%y\t%m\t%U:%G\t%l\n"
 find / -xdev -type f ! -path /etc/hosts ! -path /etc/hostname ! -path /etc/resolv.conf \
     ! -path /.dockerenv -print0 | xargs -0 sha256sum | sed "s/^/content\t/; s/  \//\t/"
-dpkg-query -W -f "package\t\${binary:Package}\t\${Version}\t\${db:Status-Abbrev}\n"
-cd /var/lib/dpkg/info
-for list in *.list; do sed "s|^|list\t${list%.list}\t|" "$list"; done
-dpkg --audit | sed "s/^/audit\t/"
-apt-mark showauto | sed "s/^/automatic\t/"
-apt-mark showhold | sed "s/^/held\t/"
-sed "s/^/debian\t/" /etc/debian_version
 "#;
 
 /// Everything inside a started container.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct System {
+    /// What it is.
+    pub family: &'static Family,
     /// Every path but those that the engine makes, relative.
     pub paths: BTreeMap<String, Path>,
     /// The installed packages with their versions.
@@ -39,10 +33,12 @@ pub struct System {
     pub automatic: BTreeSet<String>,
     /// The packages on hold.
     pub held: BTreeSet<String>,
-    /// What `dpkg --audit` complains about.
+    /// What the package manager complains about.
     pub audit: Vec<String>,
-    /// Debian's version.
-    pub debian: String,
+    /// The system's version.
+    pub release: String,
+    /// The architecture as the system calls it.
+    pub architecture: String,
 }
 
 /// What can be said of a path.
@@ -57,13 +53,32 @@ pub struct Path {
 impl System {
     /// Starts an image and looks around.
     pub fn look(engine: &Engine, image: &str) -> Result<Self> {
-        let said = run(engine, &["--user=0", "--entrypoint=sh", image, "-c", LOOK])?;
-        let mut system = Self::default();
-        for line in said.output.lines() {
+        let said = run(engine, &["--user=0", "--entrypoint=sh", image, "-c", &script()])?;
+        let mut lines = said.output.lines();
+        let family =
+            lines.next().and_then(|name| FAMILIES.into_iter().find(|row| row.name == name));
+        let family = family.with_context(|| format!("of no family: {image}: {}", said.errors))?;
+        let mut system = Self::empty(family);
+        for line in lines {
             system.note(line).with_context(|| format!("cannot understand: {line}"))?;
         }
-        ensure!(!system.packages.is_empty(), "cannot look into {image}: {}", said.output);
+        ensure!(!system.packages.is_empty(), "cannot look into {image}: {}", said.errors);
         Ok(system)
+    }
+
+    /// A system of which nothing is known.
+    fn empty(family: &'static Family) -> Self {
+        Self {
+            family,
+            paths: BTreeMap::new(),
+            packages: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            automatic: BTreeSet::new(),
+            held: BTreeSet::new(),
+            audit: Vec::new(),
+            release: String::new(),
+            architecture: String::new(),
+        }
     }
 
     /// Takes in one fact.
@@ -92,7 +107,8 @@ impl System {
             ["held", package] => {
                 self.held.insert((*package).to_owned());
             }
-            ["debian", version] => (*version).clone_into(&mut self.debian),
+            ["release", version] => (*version).clone_into(&mut self.release),
+            ["architecture", name] => (*name).clone_into(&mut self.architecture),
             _ => bail!("unknown fact"),
         }
         Ok(())
@@ -101,7 +117,13 @@ impl System {
     /// Whether a path of a package's list is there; the list may name it by a folder that is a link
     /// to one below `usr`.
     pub fn exists(&self, path: &str) -> bool {
-        self.paths.contains_key(path) || self.paths.contains_key(&format!("usr/{path}"))
+        self.paths.contains_key(path) || self.paths.contains_key(&self.merged(path))
+    }
+
+    /// A path of a package's list as it is where folders of the root are links to those below `usr`.
+    pub fn merged(&self, path: &str) -> String {
+        let first = path.split('/').next().unwrap_or_default();
+        if self.family.merged.contains(&first) { format!("usr/{path}") } else { path.to_owned() }
     }
 
     /// The version of a package whose architecture does not matter.
@@ -121,6 +143,14 @@ impl System {
             .map(|(name, version)| (name.as_str(), version.as_str()))
             .collect()
     }
+}
+
+/// Writes all that [`System`] knows, the family's name first.
+fn script() -> String {
+    let rows = FAMILIES.map(|Family { name, database, look, .. }| {
+        format!("if [ -e {database} ]; then echo {name}\n{CONTENT}{look}exit\nfi\n")
+    });
+    rows.concat()
 }
 
 /// What a container said before it ended.

@@ -18,10 +18,9 @@ pub struct Finding {
 
 /// The report on an image.
 pub fn write(name: &str, image: &StoredImage, system: &System, findings: &[Finding]) -> Value {
-    let release = &system.debian;
-    let architecture = image.config.get("architecture").and_then(Value::as_str).unwrap_or_default();
+    let (family, release) = (system.family.name, &system.release);
     let vulnerabilities: Vec<Value> =
-        findings.iter().map(|finding| found(finding, system, architecture)).collect();
+        findings.iter().map(|finding| found(finding, system)).collect();
     let repository = name.rsplit_once(':').map_or(name, |(repository, _)| repository);
     json!({
         "SchemaVersion": 2,
@@ -29,7 +28,7 @@ pub fn write(name: &str, image: &StoredImage, system: &System, findings: &[Findi
         "ArtifactName": name,
         "ArtifactType": "container_image",
         "Metadata": {
-            "OS": { "Family": "debian", "Name": release },
+            "OS": { "Family": family, "Name": release },
             "ImageID": image.config_digest,
             "DiffIDs": image.diff_ids(),
             "RepoTags": [name],
@@ -37,24 +36,26 @@ pub fn write(name: &str, image: &StoredImage, system: &System, findings: &[Findi
             "ImageConfig": image.config,
         },
         "Results": [{
-            "Target": format!("{name} (debian {release})"),
+            "Target": format!("{name} ({family} {release})"),
             "Class": "os-pkgs",
-            "Type": "debian",
+            "Type": family,
             "Vulnerabilities": vulnerabilities,
         }],
     })
 }
 
 /// A finding as Trivy writes it. It leaves the fixed version out when there is none.
-fn found(finding: &Finding, system: &System, architecture: &str) -> Value {
+fn found(finding: &Finding, system: &System) -> Value {
     let Finding { id, package, fixed } = finding;
+    let System { architecture, family, .. } = system;
+    let (purl_type, vendor) = (family.purl_type, family.name);
     let installed = system.version(package).unwrap_or("0");
     let mut value = json!({
         "VulnerabilityID": id,
         "PkgID": format!("{package}@{installed}"),
         "PkgName": package,
         "PkgIdentifier": {
-            "PURL": format!("pkg:deb/debian/{package}@{installed}?arch={architecture}"),
+            "PURL": format!("pkg:{purl_type}/{vendor}/{package}@{installed}?arch={architecture}"),
         },
         "InstalledVersion": installed,
         "Status": if fixed.is_some() { "fixed" } else { "affected" },

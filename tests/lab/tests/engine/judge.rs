@@ -15,20 +15,6 @@ const OUR_LABELS: [&str; 3] = [
     "org.opencontainers.image.base.digest",
 ];
 
-/// What an upgrade of any package may change: dpkg's, debconf's and the linker's books.
-const DATABASE: [&str; 4] = [
-    "etc/ld.so.cache",
-    "var/cache/debconf/config.dat",
-    "var/cache/debconf/templates.dat",
-    "var/lib/dpkg/status",
-];
-
-/// Which packages were installed for the sake of others.
-const MARKS: &str = "var/lib/apt/extended_states";
-
-/// Folders that are links to those below `usr`.
-const MERGED: [&str; 5] = ["bin", "lib", "lib32", "lib64", "sbin"];
-
 /// What is wrong with what the commands said.
 pub(crate) fn output(expect: &Expect, said: &str) -> Vec<String> {
     let said = with_single_blanks(said);
@@ -128,7 +114,7 @@ impl Judge<'_> {
         let (before, after) = (&self.original.system, &self.result.system);
         let mut complaints = Vec::new();
         if after.audit != before.audit {
-            complaints.push(format!("dpkg --audit says: {}", after.audit.join("; ")));
+            complaints.push(format!("the package manager complains: {}", after.audit.join("; ")));
         }
         let new = after.packages.keys().filter(|package| !before.packages.contains_key(*package));
         let mut automatic = before.automatic.clone();
@@ -242,7 +228,7 @@ impl Judge<'_> {
             .flat_map(|system| &system.lists)
             .filter(|(package, _)| changed.iter().any(|changed| name(changed) == name(package)))
             .flat_map(|(_, paths)| paths)
-            .map(|path| merged(path))
+            .map(|path| before.merged(path))
             .collect();
         let entries = &self.result.stored.last_layer;
         let mut complaints = Vec::new();
@@ -259,7 +245,7 @@ impl Judge<'_> {
             }
             if same {
                 complaints.push(format!("the layer has what is as it was: {path}"));
-            } else if !owned.contains(&merged(path)) && !self.may_have(entry, &changed) {
+            } else if !owned.contains(&before.merged(path)) && !self.may_have(entry, &changed) {
                 let what = match (entry.kind, old) {
                     (EntryKind::Removed, _) => "removes",
                     (_, Some(_)) => "changes",
@@ -284,9 +270,10 @@ impl Judge<'_> {
         for path in stripped {
             complaints.push(format!("what the author had removed is back: {path}"));
         }
-        for path in &self.expect.keeps {
+        let keeps = self.expect.keeps.iter().map(String::as_str);
+        for path in keeps.chain(before.family.kept.iter().copied()) {
             if !before.exists(path) || before.paths.get(path) != after.paths.get(path) {
-                complaints.push(format!("what the author had changed is not as it was: {path}"));
+                complaints.push(format!("this is not as it was: {path}"));
             }
         }
         complaints
@@ -295,30 +282,26 @@ impl Judge<'_> {
     /// Whether an entry that belongs to no package is there by rights.
     fn may_have(&self, entry: &Entry, changed: &BTreeSet<&str>) -> bool {
         let path = entry.path.as_str();
-        if DATABASE.contains(&path) || self.expect.layer_may_have.iter().any(|may| may == path) {
-            return true;
-        }
-        let new_packages =
-            changed.iter().any(|package| !self.original.system.packages.contains_key(*package));
-        if path == MARKS {
-            return new_packages;
-        }
-        if let Some(file) = path.strip_prefix("var/lib/dpkg/info/") {
+        let before = &self.original.system;
+        let family = before.family;
+        let is_new = |package: &&str| !before.packages.contains_key(*package);
+        let is_of_changed = |file: &str| {
             let package = file.rsplit_once('.').map_or(file, |(package, _)| package);
-            return changed.iter().any(|changed| name(changed) == name(package));
-        }
-        path.strip_prefix("var/lib/dpkg/triggers/")
-            .is_some_and(|file| !matches!(file, "Lock" | "Unincorp"))
+            changed.iter().any(|changed| name(changed) == name(package))
+        };
+        let is_by_package = |folder: &&str| path.strip_prefix(*folder).is_some_and(is_of_changed);
+        let is_shared = |(folder, stay): &(&str, &[&str])| {
+            path.strip_prefix(*folder).is_some_and(|file| !stay.contains(&file))
+        };
+        self.expect.layer_may_have.iter().any(|may| may == path)
+            || family.books.contains(&path)
+            || family.books_of_new_packages.contains(&path) && changed.iter().any(is_new)
+            || family.books_by_package.iter().any(is_by_package)
+            || family.shared_books.iter().any(is_shared)
     }
 }
 
 /// A package's name without its architecture.
 fn name(package: &str) -> &str {
     package.split(':').next().unwrap_or(package)
-}
-
-/// A path as it is where the folders of the root are links to those below `usr`.
-fn merged(path: &str) -> String {
-    let first = path.split('/').next().unwrap_or_default();
-    if MERGED.contains(&first) { format!("usr/{path}") } else { path.to_owned() }
 }

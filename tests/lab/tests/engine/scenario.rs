@@ -146,7 +146,8 @@ impl Scenario {
         if !self.findings.is_empty() {
             self.write_report(&stage.original(&self.image)?, &work)?;
         }
-        let images = [&self.image, &result, frontend_image::DEFAULT_NAME];
+        let frontend = frontend_image::name();
+        let images = [&self.image, &result, frontend.as_str()];
         let containers = containers(engine, &images)?;
 
         let mut measured = Measured::default();
@@ -237,6 +238,7 @@ impl Scenario {
             .envs(engine.environment()?)
             .env("IMAGE", &self.image)
             .env("RESULT", result)
+            .env("FRONTEND", frontend_image::name())
             .env("CONTAINER_LABEL", CONTAINER_LABEL)
             .env("PROJECT", frontend_image::project())
             .current_dir(work)

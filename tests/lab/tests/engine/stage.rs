@@ -122,7 +122,7 @@ fn once<T: Clone>(known: &Known<T>, name: &str, find: impl FnOnce() -> Result<T>
 fn prepare() -> Result<Engine> {
     let chosen = std::env::var("SUTURE_LAB_ENGINE").ok().filter(|version| !version.is_empty());
     let engine = Engine::usable(&LabFolder::locate()?, chosen.as_deref())?;
-    frontend_image::build(&engine, frontend_image::DEFAULT_NAME)?;
+    frontend_image::build(&engine, &frontend_image::name())?;
     engine.repository_server()?;
     lab_image::ensure(&engine, "lab/debian:hermetic")?;
     Ok(engine)

@@ -6,28 +6,34 @@ use jiff::civil::Date;
 
 use crate::digest::Digest;
 use crate::distro::{self, Distro, DistroError, Family, OsRelease};
-use crate::gateway::file::{exists, read_optional_directory, read_optional_file};
-use crate::gateway::{FileKind, Gateway, GatewayError, ImageSource, Ref};
+use crate::gateway::file::read_optional_file;
+use crate::gateway::{Gateway, GatewayError, ImageSource, Ref};
 use crate::image::{ImageConfig, ImageConfigError};
 use crate::llb::{Display, Output, source};
-use crate::package::{Architecture, PackageName};
+use crate::package::PackageName;
 use crate::patch::task::{Manager, Repositories};
-use crate::pkgdb::dpkg::{self, DpkgError};
+use crate::pkgdb::apk::ApkError;
+use crate::pkgdb::dpkg::DpkgError;
 use crate::pkgdb::{Database, InstalledPackage};
 use crate::platform::Platform;
 use crate::reference::ImageReference;
-use crate::repository::apt::{AptSources, AptSourcesError};
+use crate::repository::apk::ApkRepositoriesError;
+use crate::repository::apt::AptSourcesError;
 use crate::request::context::Context;
 use crate::request::{ImageInput, Request};
 
-/// Largest `os-release`; real ones have a few hundred bytes.
-const OS_RELEASE_LIMIT: u64 = 64 << 10;
+mod apk;
+mod dpkg;
+
+pub use apk::ApkSystem;
+pub use dpkg::DpkgSystem;
+
+/// Largest file of a few lines, such as `os-release`; real ones have a few hundred bytes.
+const SMALL_FILE_LIMIT: u64 = 64 << 10;
 /// Largest package database; one of 5,000 packages has 5 MB.
 const DATABASE_LIMIT: u64 = 64 << 20;
-/// Largest file that configures repositories.
-const SOURCES_LIMIT: u64 = 1 << 20;
-/// Most files that configure repositories.
-const SOURCES_FILES: usize = 256;
+/// Largest file that configures a package manager.
+const CONFIGURATION_LIMIT: u64 = 1 << 20;
 
 /// The image to patch.
 #[derive(Clone, Debug)]
@@ -62,27 +68,17 @@ pub struct Probe {
 /// The packages of an image by family.
 #[derive(Clone, Debug)]
 pub enum System {
+    /// Alpine and its kin.
+    Apk(ApkSystem),
     /// Debian and its kin.
     Dpkg(DpkgSystem),
-}
-
-/// A Debian-like image with its own package manager.
-#[derive(Clone, Debug)]
-pub struct DpkgSystem {
-    /// What is installed.
-    pub database: Database,
-    /// Architecture of the packages that belong to the image's platform.
-    pub native: Architecture,
-    /// Where packages come from.
-    pub sources: AptSources,
-    /// Suites that are the distro's base, and so large.
-    pub base_suites: Vec<String>,
 }
 
 impl System {
     /// What upgrades it.
     pub fn manager(&self) -> Manager {
         match self {
+            Self::Apk(_) => Manager::Apk,
             Self::Dpkg(_) => Manager::Apt,
         }
     }
@@ -90,26 +86,27 @@ impl System {
     /// The choices of repositories to ask, the cheapest first; `small_first` when few upgrades
     /// are wanted, which the small repositories probably have.
     pub fn repositories(&self, small_first: bool) -> Vec<Repositories> {
-        let mut choices = Vec::new();
+        let small = match self {
+            Self::Apk(_) => None,
+            Self::Dpkg(system) => system.small_repositories(),
+        };
+        let small = small.filter(|_| small_first);
+        small.into_iter().chain([Repositories::Configured]).collect()
+    }
+
+    /// Addresses of the repositories' signed indexes; nothing when one has none that the daemon
+    /// could ask.
+    pub fn index_addresses(&self) -> Option<Vec<String>> {
         match self {
-            Self::Dpkg(system) => {
-                let base: Vec<&str> = system.base_suites.iter().map(String::as_str).collect();
-                let small = system.sources.small(&base);
-                if small_first && small.has_binary() {
-                    let files = small.files().into_iter();
-                    choices.push(Repositories::Files(
-                        files.map(|(name, content)| (name.to_owned(), content)).collect(),
-                    ));
-                }
-            }
+            Self::Apk(system) => system.index_addresses(),
+            Self::Dpkg(system) => system.index_addresses(),
         }
-        choices.push(Repositories::Configured);
-        choices
     }
 
     /// What is installed.
     pub fn database(&self) -> &Database {
         match self {
+            Self::Apk(system) => &system.installed.database,
             Self::Dpkg(system) => &system.database,
         }
     }
@@ -164,17 +161,31 @@ pub enum ProbeError {
         /// Where it is.
         path: &'static str,
         /// Why.
-        source: DpkgError,
+        source: DatabaseError,
     },
     /// Something was interrupted when the image was built.
     #[error("packages of the image are half-installed: {}", list(.0))]
     Unfinished(Vec<PackageName>),
     /// Nothing says where packages come from.
-    #[error("the image names no package repository in /etc/apt/sources.list or sources.list.d")]
-    NoRepositories,
-    /// The repositories' configuration cannot be read.
+    #[error("the image names no package repository in {0}")]
+    NoRepositories(&'static str),
+    /// apk's repositories' configuration cannot be read.
+    #[error("the configuration of the package repositories cannot be read: {0}")]
+    ApkRepositories(#[from] ApkRepositoriesError),
+    /// apt's repositories' configuration cannot be read.
     #[error("the configuration of the package repositories cannot be read: {0}")]
     Sources(#[from] AptSourcesError),
+}
+
+/// Why a package database cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// apk's.
+    #[error(transparent)]
+    Apk(#[from] ApkError),
+    /// dpkg's.
+    #[error(transparent)]
+    Dpkg(#[from] DpkgError),
 }
 
 fn list(names: &[PackageName]) -> String {
@@ -240,10 +251,11 @@ pub async fn system(gateway: &impl Gateway, tree: &Ref) -> Result<Probe, ProbeEr
     let os_release = os_release(gateway, tree).await?;
     let distro = distro::identify(&os_release)?;
     let system = match distro.family {
+        Family::Apk => System::Apk(apk::system(gateway, tree).await?),
         Family::Dpkg => {
             let base_suites = distro::base_suites(&os_release, distro);
             let base_suites = base_suites.into_iter().map(ToOwned::to_owned).collect();
-            System::Dpkg(dpkg_system(gateway, tree, base_suites).await?)
+            System::Dpkg(dpkg::system(gateway, tree, base_suites).await?)
         }
     };
     let unfinished: Vec<&InstalledPackage> = system.database().unfinished().collect();
@@ -257,85 +269,11 @@ pub async fn system(gateway: &impl Gateway, tree: &Ref) -> Result<Probe, ProbeEr
 async fn os_release(gateway: &impl Gateway, tree: &Ref) -> Result<OsRelease, ProbeError> {
     // os-release(5): the second is the fallback of the first, which is mostly a link to it.
     for path in ["/etc/os-release", "/usr/lib/os-release"] {
-        if let Some(bytes) = read_optional_file(gateway, tree, path, OS_RELEASE_LIMIT).await? {
+        if let Some(bytes) = read_optional_file(gateway, tree, path, SMALL_FILE_LIMIT).await? {
             return Ok(OsRelease::parse(&bytes));
         }
     }
     Err(ProbeError::NoOsRelease)
-}
-
-/// Where dpkg keeps what is installed.
-pub const DPKG_STATUS: &str = "/var/lib/dpkg/status";
-
-async fn dpkg_system(
-    gateway: &impl Gateway,
-    tree: &Ref,
-    base_suites: Vec<String>,
-) -> Result<DpkgSystem, ProbeError> {
-    let (database, apt, dpkg, architectures, sources) = tokio::try_join!(
-        dpkg_database(gateway, tree),
-        async { Ok(exists(gateway, tree, "/usr/bin/apt-get").await?) },
-        async { Ok(exists(gateway, tree, "/usr/bin/dpkg").await?) },
-        async {
-            let path = "/var/lib/dpkg/arch";
-            Ok(read_optional_file(gateway, tree, path, OS_RELEASE_LIMIT).await?)
-        },
-        apt_sources(gateway, tree),
-    )?;
-    for (present, program) in [(apt, "/usr/bin/apt-get"), (dpkg, "/usr/bin/dpkg")] {
-        if !present {
-            return Err(ProbeError::NoPackageManager(program));
-        }
-    }
-    let database = database.ok_or(ProbeError::NoDatabase(DPKG_STATUS))?;
-    if !sources.has_binary() {
-        return Err(ProbeError::NoRepositories);
-    }
-    let unreadable = |source| ProbeError::Database { path: "/var/lib/dpkg/arch", source };
-    let recorded = match architectures {
-        Some(bytes) => dpkg::parse_foreign_architectures(&bytes).map_err(unreadable)?,
-        None => None,
-    };
-    let native = recorded
-        .map(|architectures| architectures.native)
-        .or_else(|| dpkg::native_architecture(&database))
-        .ok_or(ProbeError::NoDatabase(DPKG_STATUS))?;
-    Ok(DpkgSystem { database, native, sources, base_suites })
-}
-
-/// Reads dpkg's database; nothing when there is none.
-pub async fn dpkg_database(
-    gateway: &impl Gateway,
-    tree: &Ref,
-) -> Result<Option<Database>, ProbeError> {
-    let bytes = read_optional_file(gateway, tree, DPKG_STATUS, DATABASE_LIMIT).await?;
-    let parse = |bytes: Vec<u8>| {
-        dpkg::parse_status(&bytes)
-            .map_err(|source| ProbeError::Database { path: DPKG_STATUS, source })
-    };
-    bytes.map(parse).transpose()
-}
-
-async fn apt_sources(gateway: &impl Gateway, tree: &Ref) -> Result<AptSources, ProbeError> {
-    const FOLDER: &str = "/etc/apt/sources.list.d";
-    let mut files = vec!["/etc/apt/sources.list".to_owned()];
-    let mut entries = read_optional_directory(gateway, tree, FOLDER).await?;
-    entries.sort_by(|one, other| one.name.cmp(&other.name));
-    files.extend(
-        entries
-            .into_iter()
-            .filter(|entry| matches!(entry.kind, FileKind::Regular | FileKind::Symlink))
-            .filter(|entry| entry.name.ends_with(".list") || entry.name.ends_with(".sources"))
-            .take(SOURCES_FILES)
-            .map(|entry| format!("{FOLDER}/{}", entry.name)),
-    );
-    let mut contents = Vec::new();
-    for file in files {
-        if let Some(bytes) = read_optional_file(gateway, tree, &file, SOURCES_LIMIT).await? {
-            contents.push((file, bytes));
-        }
-    }
-    Ok(AptSources::parse(contents.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice())))?)
 }
 
 /// The packages of a tree that was made from an image with this system.
@@ -345,9 +283,7 @@ pub async fn database_of(
     system: &System,
 ) -> Result<Database, ProbeError> {
     match system {
-        System::Dpkg(_) => {
-            let database = dpkg_database(gateway, tree).await?;
-            database.ok_or(ProbeError::NoDatabase(DPKG_STATUS))
-        }
+        System::Apk(system) => apk::database(gateway, tree, system).await,
+        System::Dpkg(_) => dpkg::database(gateway, tree).await?.ok_or(dpkg::NO_DATABASE),
     }
 }

@@ -1,0 +1,60 @@
+//! The files that fetch hands out and apply takes: checked by digest, kept between builds.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::digest::Digest;
+use crate::patch::task::{AgentFailure, LockedPackage, path};
+
+use super::Failure;
+
+/// Now, in seconds since 1970.
+pub(super) fn seconds_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Digest of a file's content.
+pub(super) fn digest_of(file: &Path) -> std::io::Result<Digest> {
+    Digest::of_stream(&mut std::fs::File::open(file)?)
+}
+
+/// An error unless the file is what the lock says.
+pub(super) fn check(package: &LockedPackage, files: &Path) -> Result<(), Failure> {
+    let file = files.join(&package.file);
+    let digest = digest_of(&file).map_err(|error| Failure::file("read", &file, &error))?;
+    if digest == package.digest {
+        return Ok(());
+    }
+    let message = format!(
+        "{} is not what the signed index says: {digest} instead of {}",
+        package.file, package.digest
+    );
+    Err(Failure::new(AgentFailure::Untrusted, message))
+}
+
+fn cached(package: &LockedPackage) -> PathBuf {
+    Path::new(path::CACHE).join(package.digest.as_str().replace(':', "-"))
+}
+
+/// Takes a package that an earlier fetch has downloaded.
+///
+/// Other images' fetches have written to the cache, and apt would trust a file of the right size,
+/// so only a file with the right digest is taken. Anything else is left to apt.
+pub(super) fn take_from_cache(package: &LockedPackage, files: &Path) {
+    let file = cached(package);
+    if digest_of(&file).is_ok_and(|digest| digest == package.digest) {
+        let target = files.join(&package.file);
+        if std::fs::copy(&file, &target).is_err() {
+            drop(std::fs::remove_file(&target));
+        }
+    }
+}
+
+/// Keeps a package for later fetches; without it they download it again.
+pub(super) fn put_into_cache(package: &LockedPackage, files: &Path) {
+    let (file, kept) = (files.join(&package.file), cached(package));
+    if !kept.exists() && std::fs::copy(file, &kept).is_err() {
+        drop(std::fs::remove_file(&kept));
+    }
+}

@@ -1,0 +1,706 @@
+//! apk's database: `installed` in `/lib/apk/db` (`/usr/lib/apk/db` from apk 3 on), and the files `world` and
+//! `arch` in `/etc/apk`.
+//!
+//! The fields are those of apk-package(5), one letter each; the file `world` is described in apk-world(5).
+//! What is not obvious, and was seen of apk 2.14:
+//!
+//! * `apk add --virtual NAME` makes a package of that name without files, whose dependencies are what the
+//!   user asked for. It is no package that could be upgraded. Its name begins with a dot by custom, not
+//!   by rule; its description tells it.
+//! * The field `f` names what went wrong when the package was installed (`f`iles, a `s`cript, `x`attrs).
+//!   `apk upgrade` ends with an error as long as it is there.
+//! * In `world`, words are parted by spaces and line ends, nothing else. There are no comments.
+//! * `name><Q1…` stands for the one file that was installed with `apk add FILE`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str;
+
+use super::{Database, InstalledPackage, SourcePackage, State};
+use crate::package::{Architecture, Excerpt, PackageError, PackageName};
+use crate::version::apk::ApkVersion;
+use crate::version::{Version, VersionError};
+
+/// The architecture of packages that fit each architecture.
+const NO_ARCHITECTURE: &str = "noarch";
+
+/// The description that apk gives the packages it makes itself.
+const VIRTUAL: &[u8] = b"virtual meta package";
+
+/// Why apk's database cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApkError {
+    /// A line is no field.
+    #[error("apk database: line {line} is not a field: {text}")]
+    Syntax {
+        /// The line.
+        line: usize,
+        /// Its text.
+        text: Excerpt,
+    },
+    /// An installed package lacks a field.
+    #[error("apk database: the package at line {line} has no field `{field}`")]
+    MissingField {
+        /// The field.
+        field: char,
+        /// The package's first line.
+        line: usize,
+    },
+    /// A package has no name that can be one.
+    #[error("apk database: line {line}: {source}")]
+    Name {
+        /// The line of the field.
+        line: usize,
+        /// What is wrong.
+        source: PackageError,
+    },
+    /// A package has no version that can be one.
+    #[error("apk database: package `{package}` at line {line}: {source}")]
+    Version {
+        /// The package.
+        package: PackageName,
+        /// The line of the field.
+        line: usize,
+        /// What is wrong.
+        source: VersionError,
+    },
+    /// A package has no architecture that can be one.
+    #[error("apk database: package `{package}` at line {line}: {source}")]
+    Architecture {
+        /// The package.
+        package: PackageName,
+        /// The line of the field.
+        line: usize,
+        /// What is wrong.
+        source: PackageError,
+    },
+    /// A field that must be ASCII is not even UTF-8.
+    #[error("apk database: line {line} is not text: {text}")]
+    NotText {
+        /// The line.
+        line: usize,
+        /// Its text.
+        text: Excerpt,
+    },
+    /// A word of the file `world`, or of what a virtual package needs, is no dependency.
+    #[error("apk dependency {text} cannot be read: {problem}")]
+    Dependency {
+        /// The word.
+        text: Excerpt,
+        /// What is wrong.
+        problem: DependencyProblem,
+    },
+    /// A line of the file `arch` is not an architecture.
+    #[error("apk architecture file: line {line}: {source}")]
+    ArchitectureList {
+        /// The line.
+        line: usize,
+        /// What is wrong.
+        source: PackageError,
+    },
+}
+
+/// Why a word is not a dependency.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DependencyProblem {
+    /// It is not UTF-8.
+    #[error("it is not text")]
+    NotText,
+    /// Nothing comes before the operator or tag.
+    #[error("it has no name")]
+    NoName,
+    /// An operator that apk does not know.
+    #[error("it has an unknown operator")]
+    Operator,
+    /// What follows the operator is not a version.
+    #[error("{0}")]
+    Version(#[from] VersionError),
+}
+
+/// How the version of a package must stand to the one a dependency names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operator {
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `<~`
+    LessOrWithin,
+    /// `=`
+    Equal,
+    /// `~`: equal as far as the named version goes.
+    Within,
+    /// `>~`
+    GreaterOrWithin,
+    /// `>=`
+    GreaterOrEqual,
+    /// `>`
+    Greater,
+}
+
+impl Operator {
+    /// The operators and how they are written; `=~` and `~=` mean `~`.
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "<" => Self::Less,
+            "<=" => Self::LessOrEqual,
+            "<~" => Self::LessOrWithin,
+            "=" => Self::Equal,
+            "~" | "=~" | "~=" => Self::Within,
+            ">~" => Self::GreaterOrWithin,
+            ">=" => Self::GreaterOrEqual,
+            ">" => Self::Greater,
+            _ => return None,
+        })
+    }
+
+    fn allows(self, version: &ApkVersion, named: &ApkVersion) -> bool {
+        match self {
+            Self::Less => version < named,
+            Self::LessOrEqual => version <= named,
+            Self::LessOrWithin => version < named || version.begins_with(named),
+            Self::Equal => version == named,
+            Self::Within => version.begins_with(named),
+            Self::GreaterOrWithin => version > named || version.begins_with(named),
+            Self::GreaterOrEqual => version >= named,
+            Self::Greater => version > named,
+        }
+    }
+}
+
+/// Which packages of a name a dependency is content with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Constraint {
+    /// Any.
+    None,
+    /// Those whose version stands so to this one.
+    Version(Operator, ApkVersion),
+    /// The one with this checksum.
+    Checksum(String),
+}
+
+/// A word of `world` or of a package's dependencies: `[!]name[@tag][operator version]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    text: String,
+    /// The name of a package, or of something that packages provide, such as `so:libc.so` or `/bin/sh`.
+    pub name: String,
+    /// Whether such a package must not be there.
+    pub is_conflict: bool,
+    /// The repositories that the package must come from, beside the untagged ones.
+    pub tag: Option<String>,
+    /// Which versions are meant.
+    pub constraint: Constraint,
+}
+
+impl Dependency {
+    /// Reads one word.
+    pub fn parse(text: &str) -> Result<Self, ApkError> {
+        let error = |problem| ApkError::Dependency { text: Excerpt::of(text), problem };
+        let (is_conflict, rest) = match text.strip_prefix('!') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let is_operator = |character: char| matches!(character, '<' | '=' | '>' | '~');
+        let (name, rest) = rest.split_at(rest.find(is_operator).unwrap_or(rest.len()));
+        let version = rest.trim_start_matches(is_operator);
+        let operator = rest.strip_suffix(version).unwrap_or_default();
+        let constraint = match operator {
+            "" => Constraint::None,
+            "><" => Constraint::Checksum(version.to_owned()),
+            _ => {
+                let operator =
+                    Operator::parse(operator).ok_or_else(|| error(DependencyProblem::Operator))?;
+                let version = ApkVersion::parse_recorded(version)
+                    .map_err(|problem| error(DependencyProblem::Version(problem)))?;
+                Constraint::Version(operator, version)
+            }
+        };
+        let (name, tag) = match name.split_once('@') {
+            Some((name, tag)) => (name, Some(tag.to_owned())),
+            None => (name, None),
+        };
+        if name.is_empty() {
+            return Err(error(DependencyProblem::NoName));
+        }
+        Ok(Self { text: text.to_owned(), name: name.to_owned(), is_conflict, tag, constraint })
+    }
+
+    /// Reads words parted by spaces and line ends.
+    fn parse_all(bytes: &[u8]) -> Result<Vec<Self>, ApkError> {
+        bytes
+            .split(|byte| matches!(byte, b' ' | b'\n'))
+            .filter(|word| !word.is_empty())
+            .map(|word| {
+                let text = str::from_utf8(word).map_err(|_| ApkError::Dependency {
+                    text: Excerpt::of_bytes(word),
+                    problem: DependencyProblem::NotText,
+                })?;
+                Self::parse(text)
+            })
+            .collect()
+    }
+
+    /// The dependency as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a package of this name may have this version. Of one known by its checksum it can only be
+    /// the version that is installed.
+    pub fn allows(&self, version: &ApkVersion) -> bool {
+        match &self.constraint {
+            Constraint::None => !self.is_conflict,
+            Constraint::Version(operator, named) => {
+                operator.allows(version, named) != self.is_conflict
+            }
+            Constraint::Checksum(_) => self.is_conflict,
+        }
+    }
+
+    /// Whether it says more than that the package is wanted.
+    fn is_pin(&self) -> bool {
+        self.tag.is_some() || self.constraint != Constraint::None
+    }
+
+    /// Whether it allows a single version.
+    fn is_hold(&self) -> bool {
+        let is_single = matches!(
+            self.constraint,
+            Constraint::Version(Operator::Equal, _) | Constraint::Checksum(_)
+        );
+        is_single && !self.is_conflict
+    }
+}
+
+impl fmt::Display for Dependency {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.text)
+    }
+}
+
+/// What the user has asked apk for: the file `world`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct World {
+    dependencies: Vec<Dependency>,
+}
+
+impl World {
+    /// Reads `/etc/apk/world`.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ApkError> {
+        Ok(Self { dependencies: Dependency::parse_all(bytes)? })
+    }
+
+    /// What is wanted and what must not be there, in the order of the file.
+    pub fn dependencies(&self) -> &[Dependency] {
+        &self.dependencies
+    }
+}
+
+/// Something the user has asked for that says which packages of a name are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// What was asked for.
+    pub dependency: Dependency,
+    /// The virtual package that needs it, if it is not in `world` itself.
+    pub virtual_package: Option<String>,
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.virtual_package {
+            Some(name) => write!(formatter, "`{}` of `{name}`", self.dependency),
+            None => write!(formatter, "`{}` in /etc/apk/world", self.dependency),
+        }
+    }
+}
+
+/// What apk's database and `world` say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Installed {
+    /// The packages. Those that the user wants in one version only are held.
+    pub database: Database,
+    /// What pins each package that is pinned, held or not.
+    pub pins: BTreeMap<PackageName, Vec<Pin>>,
+    /// The tag of the repository that a package is from, if that has one.
+    pub tags: BTreeMap<PackageName, String>,
+}
+
+impl Installed {
+    /// Reads `/lib/apk/db/installed`. Virtual packages are left out; what they need counts as if it was
+    /// in `world`.
+    pub fn parse(bytes: &[u8], world: &World) -> Result<Self, ApkError> {
+        let mut installed = Self::default();
+        let mut packages = BTreeMap::new();
+        for dependency in world.dependencies() {
+            installed.pin(dependency, None);
+        }
+        for record in records(bytes) {
+            let record = record?;
+            let name = record.required('P')?;
+            let is_virtual = record.field('T').is_some_and(|field| field.value == VIRTUAL);
+            if is_virtual || name.value.starts_with(b".") {
+                installed.pin_all(&record, name)?;
+                continue;
+            }
+            let package = parse_package(&record, name)?;
+            if let Some(tag) = record.field('s') {
+                installed.tags.insert(package.name.clone(), text(tag)?.to_owned());
+            }
+            packages.insert(package.name.clone(), package);
+        }
+        for (name, package) in &mut packages {
+            let pins = installed.pins.get(name).map(Vec::as_slice).unwrap_or_default();
+            package.held = pins.iter().any(|pin| pin.dependency.is_hold());
+        }
+        installed.pins.retain(|name, _| packages.contains_key(name));
+        installed.database = Database::new(packages.into_values());
+        Ok(installed)
+    }
+
+    /// The pins that do not allow a version of a package.
+    pub fn refusals(&self, name: &PackageName, version: &ApkVersion) -> impl Iterator<Item = &Pin> {
+        let pins = self.pins.get(name).map(Vec::as_slice).unwrap_or_default();
+        pins.iter().filter(|pin| !pin.dependency.allows(version))
+    }
+
+    /// The architecture of the packages that have one.
+    pub fn architecture(&self) -> Option<&Architecture> {
+        let mut architectures = self.database.packages().iter().map(|found| &found.architecture);
+        architectures.find(|architecture| architecture.as_str() != NO_ARCHITECTURE)
+    }
+
+    fn pin(&mut self, dependency: &Dependency, virtual_package: Option<&str>) {
+        // A name that is no package's is that of something provided.
+        if let Ok(name) = dependency.name.parse::<PackageName>()
+            && dependency.is_pin()
+        {
+            self.pins.entry(name).or_default().push(Pin {
+                dependency: dependency.clone(),
+                virtual_package: virtual_package.map(ToOwned::to_owned),
+            });
+        }
+    }
+
+    fn pin_all(&mut self, record: &Record<'_>, name: &Field<'_>) -> Result<(), ApkError> {
+        if let Some(needed) = record.field('D') {
+            let name = text(name)?;
+            for dependency in Dependency::parse_all(needed.value)? {
+                self.pin(&dependency, Some(name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A line of the database: a letter, a colon, and a value.
+struct Field<'a> {
+    letter: u8,
+    value: &'a [u8],
+    line: usize,
+}
+
+/// The lines about one package.
+struct Record<'a> {
+    fields: Vec<Field<'a>>,
+    line: usize,
+}
+
+impl<'a> Record<'a> {
+    fn field(&self, letter: char) -> Option<&Field<'a>> {
+        self.fields.iter().find(|field| char::from(field.letter) == letter)
+    }
+
+    fn required(&self, letter: char) -> Result<&Field<'a>, ApkError> {
+        self.field(letter).ok_or(ApkError::MissingField { field: letter, line: self.line })
+    }
+}
+
+/// The packages of a database, one after the other. Empty lines part them.
+fn records(bytes: &[u8]) -> impl Iterator<Item = Result<Record<'_>, ApkError>> {
+    let mut lines = bytes.split(|byte| *byte == b'\n').zip(1_usize..);
+    std::iter::from_fn(move || {
+        let mut record: Option<Record<'_>> = None;
+        for (bytes, line) in lines.by_ref() {
+            match bytes {
+                [] if record.is_some() => return record.map(Ok),
+                [] => {}
+                [letter, b':', value @ ..] => {
+                    let record = record.get_or_insert(Record { fields: Vec::new(), line });
+                    // Of the files of a package, which are most of the lines, nothing is needed here.
+                    if !matches!(letter, b'F' | b'M' | b'R' | b'a' | b'Z') {
+                        record.fields.push(Field { letter: *letter, value, line });
+                    }
+                }
+                _ => return Some(Err(ApkError::Syntax { line, text: Excerpt::of_bytes(bytes) })),
+            }
+        }
+        record.map(Ok)
+    })
+}
+
+fn text<'a>(field: &Field<'a>) -> Result<&'a str, ApkError> {
+    str::from_utf8(field.value)
+        .map_err(|_| ApkError::NotText { line: field.line, text: Excerpt::of_bytes(field.value) })
+}
+
+fn parse_package(record: &Record<'_>, name: &Field<'_>) -> Result<InstalledPackage, ApkError> {
+    let (line, name) = (name.line, text(name)?);
+    let name: PackageName = name.parse().map_err(|source| ApkError::Name { line, source })?;
+
+    let field = record.required('V')?;
+    let version = ApkVersion::parse_recorded(text(field)?).map_err(|source| ApkError::Version {
+        package: name.clone(),
+        line: field.line,
+        source,
+    })?;
+    let version = Version::Apk(version);
+
+    let field = record.required('A')?;
+    let architecture = text(field)?.parse().map_err(|source| ApkError::Architecture {
+        package: name.clone(),
+        line: field.line,
+        source,
+    })?;
+
+    // The xattrs of a file are no reason for apk to do anything again.
+    let broken = record.field('f').map(|field| field.value).unwrap_or_default();
+    let state = if broken.contains(&b'f') {
+        State::HalfInstalled
+    } else if broken.contains(&b's') {
+        State::HalfConfigured
+    } else {
+        State::Installed
+    };
+
+    // apk hardly looks at the origin, and other builders than Alpine's write paths there.
+    let origin = record.field('o').and_then(|field| str::from_utf8(field.value).ok()?.parse().ok());
+    let source =
+        SourcePackage { name: origin.unwrap_or_else(|| name.clone()), version: version.clone() };
+    Ok(InstalledPackage { name, architecture, version, state, held: false, source })
+}
+
+/// The files and folders of each package in `/lib/apk/db/installed`, without a slash in front, in the order
+/// of the database. Names that are not UTF-8 are left out, and so is all that follows a line that is no
+/// field.
+pub fn parse_files(bytes: &[u8]) -> BTreeMap<PackageName, Vec<String>> {
+    let mut files: BTreeMap<PackageName, Vec<String>> = BTreeMap::new();
+    let mut package: Option<PackageName> = None;
+    let mut folder: Option<&str> = None;
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let (letter, value) = match line {
+            [] => {
+                (package, folder) = (None, None);
+                continue;
+            }
+            [letter, b':', value @ ..] => (letter, str::from_utf8(value).ok()),
+            _ => break,
+        };
+        match letter {
+            b'P' => package = value.and_then(|name| name.parse().ok()),
+            b'F' => folder = value,
+            b'R' => {}
+            _ => continue,
+        }
+        let (Some(package), Some(folder), Some(value)) = (&package, folder, value) else {
+            continue;
+        };
+        let path = match letter {
+            b'R' if folder.is_empty() => value.to_owned(),
+            b'R' => format!("{folder}/{value}"),
+            _ => folder.to_owned(),
+        };
+        if !path.is_empty() {
+            files.entry(package.clone()).or_default().push(path);
+        }
+    }
+    files
+}
+
+/// Reads `/etc/apk/arch`: one architecture in each line, the system's own first.
+pub fn parse_architectures(bytes: &[u8]) -> Result<Vec<Architecture>, ApkError> {
+    bytes
+        .split(|byte| *byte == b'\n')
+        .zip(1_usize..)
+        .map(|(text, line)| (text.trim_ascii(), line))
+        .filter(|(text, _)| !text.is_empty())
+        .map(|(text, line)| {
+            let architecture = String::from_utf8_lossy(text).parse();
+            architecture.map_err(|source| ApkError::ArchitectureList { line, source })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DATABASE: &[u8] = include_bytes!("../../tests/data/apk/installed");
+    const WORLD: &[u8] = include_bytes!("../../tests/data/apk/world");
+
+    fn name(text: &str) -> PackageName {
+        text.parse().unwrap()
+    }
+
+    fn version(text: &str) -> ApkVersion {
+        ApkVersion::parse(text).unwrap()
+    }
+
+    fn read(database: &str, world: &str) -> Result<Installed, ApkError> {
+        Installed::parse(database.as_bytes(), &World::parse(world.as_bytes())?)
+    }
+
+    #[test]
+    fn fixture() {
+        let installed = Installed::parse(DATABASE, &World::parse(WORLD).unwrap()).unwrap();
+        let shown: Vec<String> = installed
+            .database
+            .packages()
+            .iter()
+            .map(|package| {
+                format!(
+                    "{}:{} {} {:?}{} <- {} {}",
+                    package.name,
+                    package.architecture,
+                    package.version,
+                    package.state,
+                    if package.held { " held" } else { "" },
+                    package.source.name,
+                    package.source.version
+                )
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "broken-files:x86_64 1.0-r0 HalfInstalled <- broken-files 1.0-r0",
+                "broken-script:x86_64 1.0-r0 HalfConfigured <- broken-script 1.0-r0",
+                "by-file:x86_64 2-r0 Installed held <- by-file 2-r0",
+                "edge-only:x86_64 3.1_git20260101-r2 Installed <- edge-only 3.1_git20260101-r2",
+                "libcrypto3:x86_64 3.3.2-r0 Installed <- openssl 3.3.2-r0",
+                "libssl3:x86_64 3.3.2-r0 Installed held <- openssl 3.3.2-r0",
+                "odd-origin:noarch 1.0-beta1 Installed <- odd-origin 1.0-beta1",
+                "zlib:x86_64 1.3.1-r1 Installed <- zlib 1.3.1-r1",
+            ]
+        );
+        let pins: Vec<String> =
+            installed.pins.values().flatten().map(ToString::to_string).collect();
+        assert_eq!(
+            pins,
+            [
+                "`by-file><Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=` in /etc/apk/world",
+                "`edge-only@edge` in /etc/apk/world",
+                "`libssl3=3.3.2-r0` of `.dependencies`",
+                "`zlib~1.3` in /etc/apk/world",
+                "`zlib<2` of `.dependencies`",
+            ]
+        );
+        assert_eq!(installed.tags.get(&name("edge-only")).unwrap(), "edge");
+        assert_eq!(installed.architecture().unwrap().as_str(), "x86_64");
+        assert_eq!(installed.refusals(&name("zlib"), &version("1.3.2-r0")).count(), 0);
+        assert_eq!(installed.refusals(&name("zlib"), &version("1.4-r0")).count(), 1);
+        assert_eq!(installed.refusals(&name("zlib"), &version("2-r0")).count(), 2);
+        assert_eq!(installed.refusals(&name("edge-only"), &version("4")).count(), 0);
+        assert_eq!(installed.refusals(&name("libcrypto3"), &version("4")).count(), 0);
+    }
+
+    #[test]
+    fn dependencies() {
+        for (text, allowed, refused) in [
+            ("a", "1", ""),
+            ("a@edge", "1", ""),
+            ("a@edge=1", "1", "2"),
+            ("a=1-r0", "1-r0", "1-r1"),
+            ("a<2", "1", "2"),
+            ("a<=2", "2", "2.1"),
+            ("a>2", "3", "2"),
+            ("a>=2", "2", "1"),
+            ("a~1.2", "1.2.3", "1.3"),
+            ("a~=1.2", "1.2.3", "1.20"),
+            ("a=~1.2", "1.2-r1", "1.1"),
+            ("a<~1.2", "1.2.3", "1.3"),
+            ("a>~1.2", "1.2_rc1", "1.1"),
+            ("a><Q1x=", "", "1"),
+            ("!a", "", "1"),
+            ("!a<2", "2", "1"),
+        ] {
+            let dependency = Dependency::parse(text).unwrap();
+            assert_eq!((dependency.name.as_str(), dependency.as_str()), ("a", text));
+            assert_eq!(dependency.is_conflict, text.starts_with('!'));
+            assert_eq!(dependency.tag.as_deref(), text.contains('@').then_some("edge"));
+            assert!(allowed.is_empty() || dependency.allows(&version(allowed)), "{text}");
+            assert!(refused.is_empty() || !dependency.allows(&version(refused)), "{text}");
+        }
+        for (text, message) in [
+            ("=1", "apk dependency `=1` cannot be read: it has no name"),
+            ("@edge", "apk dependency `@edge` cannot be read: it has no name"),
+            ("a==1", "apk dependency `a==1` cannot be read: it has an unknown operator"),
+            ("a=", "apk dependency `a=` cannot be read: empty version"),
+        ] {
+            assert_eq!(Dependency::parse(text).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn worlds() {
+        let world = World::parse(b"busybox so:libz.so.1=1\n\n/bin/sh !foo\n.dependencies=2026\n");
+        let world = world.unwrap();
+        let names: Vec<&str> =
+            world.dependencies().iter().map(|dependency| dependency.name.as_str()).collect();
+        assert_eq!(names, ["busybox", "so:libz.so.1", "/bin/sh", "foo", ".dependencies"]);
+        assert!(read("", "busybox=1\n").unwrap().pins.is_empty());
+        assert!(World::parse(b"a\xff").is_err());
+    }
+
+    #[test]
+    fn the_later_of_two_stays() {
+        let database = "P:a\nV:2\nA:x\n\n\n\nP:a\nV:1\nA:x\n";
+        let installed = read(database, "").unwrap();
+        assert_eq!(installed.database.packages().len(), 1);
+        assert_eq!(installed.database.packages()[0].version.as_str(), "1");
+    }
+
+    #[test]
+    fn rejected() {
+        for (database, message) in [
+            ("x", "apk database: line 1 is not a field: `x`"),
+            ("\n\nV:1\nA:x\n", "apk database: the package at line 3 has no field `P`"),
+            ("P:a\nA:x\n", "apk database: the package at line 1 has no field `V`"),
+            ("P:a\nV:1\n", "apk database: the package at line 1 has no field `A`"),
+            (
+                "P:-a\nV:1\nA:x\n",
+                "apk database: line 1: package name does not begin with a letter or a digit: `-a`",
+            ),
+            ("P:a\nV:\nA:x\n", "apk database: package `a` at line 2: empty version"),
+            (
+                "P:a\nV:1\nA:X\n",
+                "apk database: package `a` at line 3: architecture does not begin with a letter or a \
+                 digit: `X`",
+            ),
+        ] {
+            assert_eq!(read(database, "").unwrap_err().to_string(), message);
+        }
+        let world = World::default();
+        let error = Installed::parse(b"P:a\xff\nV:1\nA:x\n", &world).unwrap_err();
+        assert_eq!(error.to_string(), "apk database: line 1 is not text: `a\u{fffd}`");
+    }
+
+    #[test]
+    fn files() {
+        let files = parse_files(DATABASE);
+        assert_eq!(files[&name("zlib")], ["lib", "lib/libz.so.1", "lib/libz.so.1.3.1"]);
+        assert_eq!(files[&name("by-file")], ["in-the-root", "etc", "etc/by-file"]);
+        assert!(!files.contains_key(&name("libssl3")));
+    }
+
+    #[test]
+    fn architectures() {
+        let read = |text: &str| parse_architectures(text.as_bytes());
+        assert_eq!(read("x86_64\n").unwrap(), ["x86_64".parse().unwrap()]);
+        assert_eq!(read("aarch64\n\narmv7").unwrap().len(), 2);
+        assert_eq!(
+            read("x86_64\n-x\n").unwrap_err().to_string(),
+            "apk architecture file: line 2: architecture does not begin with a letter or a digit: `-x`"
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! Alpine and its kin: apk.
+
+use crate::gateway::file::{exists, read_optional_directory, read_optional_file};
+use crate::gateway::{Gateway, Ref};
+use crate::pkgdb::Database;
+use crate::pkgdb::apk::{ApkError, Installed, World};
+use crate::repository::apk::{ApkRepositories, IndexAddress};
+
+use super::{CONFIGURATION_LIMIT, DATABASE_LIMIT, ProbeError};
+
+/// An Alpine-like image with its own package manager.
+#[derive(Clone, Debug)]
+pub struct ApkSystem {
+    /// What is installed, and what the image's author pins.
+    pub installed: Installed,
+    /// What the image's author has asked apk for.
+    pub world: World,
+    /// Where packages come from.
+    pub repositories: ApkRepositories,
+    /// Where the database is.
+    database: &'static str,
+}
+
+/// Where apk keeps what is installed: apk 2 and most of apk 3, then systems with one `/usr`.
+const DATABASES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
+/// Most files that name repositories.
+const REPOSITORY_FILES: usize = 256;
+/// Where apk is: Alpine, then systems with one `/usr`.
+const PROGRAMS: [&str; 2] = ["/sbin/apk", "/usr/bin/apk"];
+
+impl ApkSystem {
+    /// Where the signed indexes are; nothing when not all can be addressed.
+    pub(super) fn index_addresses(&self) -> Option<Vec<String>> {
+        let architecture = self.installed.architecture()?;
+        let addresses = self.repositories.index_addresses(architecture).into_iter();
+        addresses
+            .map(|address| match address {
+                IndexAddress::Url(url) => Some(url),
+                IndexAddress::NotAddressable { .. } => None,
+            })
+            .collect()
+    }
+}
+
+/// Reads what an Alpine-like image is made of.
+pub(super) async fn system(gateway: &impl Gateway, tree: &Ref) -> Result<ApkSystem, ProbeError> {
+    let configuration = async |path: &str| {
+        let bytes = read_optional_file(gateway, tree, path, CONFIGURATION_LIMIT).await?;
+        Ok::<_, ProbeError>(bytes.unwrap_or_default())
+    };
+    let (programs, databases, world, repositories) = tokio::try_join!(
+        async {
+            let [one, other] = PROGRAMS;
+            Ok(exists(gateway, tree, one).await? || exists(gateway, tree, other).await?)
+        },
+        find_database(gateway, tree),
+        configuration("/etc/apk/world"),
+        repositories(gateway, tree),
+    )?;
+    if !programs {
+        return Err(ProbeError::NoPackageManager(PROGRAMS[0]));
+    }
+    let (database, bytes) = databases.ok_or(ProbeError::NoDatabase(DATABASES[0]))?;
+    let unreadable =
+        |path| move |source: ApkError| ProbeError::Database { path, source: source.into() };
+    let world = World::parse(&world).map_err(unreadable("/etc/apk/world"))?;
+    let installed = Installed::parse(&bytes, &world).map_err(unreadable(database))?;
+    if repositories.repositories().is_empty() {
+        return Err(ProbeError::NoRepositories("/etc/apk/repositories"));
+    }
+    Ok(ApkSystem { installed, world, repositories, database })
+}
+
+/// The file, and from apk 3 on those of a folder beside it.
+async fn repositories(gateway: &impl Gateway, tree: &Ref) -> Result<ApkRepositories, ProbeError> {
+    let folder = "/etc/apk/repositories.d";
+    let mut files = vec!["/etc/apk/repositories".to_owned()];
+    let mut entries = read_optional_directory(gateway, tree, folder).await?;
+    entries.retain(|entry| entry.name.ends_with(".list"));
+    entries.sort_by(|one, other| one.name.cmp(&other.name));
+    let more = entries.into_iter().map(|entry| format!("{folder}/{}", entry.name));
+    files.extend(more.take(REPOSITORY_FILES));
+    let mut contents = Vec::new();
+    for file in files {
+        if let Some(bytes) = read_optional_file(gateway, tree, &file, CONFIGURATION_LIMIT).await? {
+            contents.push((file, bytes));
+        }
+    }
+    let contents = contents.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice()));
+    Ok(ApkRepositories::parse(contents)?)
+}
+
+async fn find_database(
+    gateway: &impl Gateway,
+    tree: &Ref,
+) -> Result<Option<(&'static str, Vec<u8>)>, ProbeError> {
+    for path in DATABASES {
+        if let Some(bytes) = read_optional_file(gateway, tree, path, DATABASE_LIMIT).await? {
+            return Ok(Some((path, bytes)));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads the database of a tree that was made from an image with this system.
+pub(super) async fn database(
+    gateway: &impl Gateway,
+    tree: &Ref,
+    system: &ApkSystem,
+) -> Result<Database, ProbeError> {
+    let path = system.database;
+    let bytes = read_optional_file(gateway, tree, path, DATABASE_LIMIT).await?;
+    let bytes = bytes.ok_or(ProbeError::NoDatabase(path))?;
+    let installed = Installed::parse(&bytes, &system.world)
+        .map_err(|source| ProbeError::Database { path, source: source.into() })?;
+    Ok(installed.database)
+}

@@ -1,0 +1,391 @@
+//! apk's repositories: `/etc/apk/repositories` and, from apk 3 on, `repositories.d/*.list`
+//! (apk-repositories(5)).
+//!
+//! What is not obvious:
+//!
+//! * A repository's index is at `URL/ARCHITECTURE/APKINDEX.tar.gz`; apk puts that together even if the URL
+//!   ends with a slash, and then leaves that one out.
+//! * What does not begin with the scheme of a URL, in lower case, is the path of a folder.
+//! * A repository with a tag is only asked for the packages that `world` wants from there.
+//! * apk 3 knows types, variables and components, which apk 2 takes for parts of a path. A file that has
+//!   them was written for apk 3, and so it is read here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str;
+
+use crate::package::{Architecture, Excerpt};
+
+/// The most repositories read from one image; more are no configuration that somebody wrote.
+const REPOSITORY_LIMIT: usize = 10_000;
+
+/// How long a line may become when its variables are filled in.
+const LENGTH_LIMIT: usize = 4096;
+
+/// The variable that stands for the architecture of the system.
+const ARCHITECTURE: &str = "${APK_ARCH}";
+
+/// All repositories of an image, in the order in which its files name them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ApkRepositories {
+    repositories: Vec<Repository>,
+}
+
+/// How a repository's index is found and what it is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IndexKind {
+    /// `APKINDEX.tar.gz`, in the folder of the architecture.
+    Version2,
+    /// `Packages.adb`, in the folder of the architecture.
+    Version3,
+    /// The URL is that of the index itself.
+    File,
+}
+
+/// One repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    /// The file that names it.
+    pub file: String,
+    /// The line in that file.
+    pub line: usize,
+    /// Its tag, without the `@`.
+    pub tag: Option<String>,
+    /// Its URL or path, with the component if it has one.
+    pub url: String,
+    /// How its index is found.
+    pub kind: IndexKind,
+}
+
+/// Why a repository's index cannot be asked for with a plain HTTP request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NotAddressable {
+    /// It is in a folder, as a path or a `file:` URL says.
+    Path,
+    /// Another way of transport, such as `ftp:`.
+    Scheme,
+    /// The URL has a user name or a password.
+    Credentials,
+    /// The URL has a variable that is set nowhere.
+    Variable,
+}
+
+/// Where the signed index of a repository is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IndexAddress {
+    /// Its URL.
+    Url(String),
+    /// It has none that could be fetched.
+    NotAddressable {
+        /// What names the repository.
+        url: String,
+        /// Why.
+        reason: NotAddressable,
+    },
+}
+
+/// Why apk's repositories cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApkRepositoriesError {
+    /// A line that is no comment is not UTF-8.
+    #[error("apk repositories `{file}`: line {line} is not text: {text}")]
+    NotText {
+        /// The file.
+        file: String,
+        /// The line.
+        line: usize,
+        /// The line's text.
+        text: Excerpt,
+    },
+    /// A line becomes endless by its variables.
+    #[error("apk repositories `{file}`: line {line} is longer than {LENGTH_LIMIT} characters")]
+    TooLong {
+        /// The file.
+        file: String,
+        /// The line.
+        line: usize,
+    },
+    /// More than ten thousand repositories.
+    #[error("apk repositories `{file}`: more than {REPOSITORY_LIMIT} repositories")]
+    TooMany {
+        /// The file that passes the limit.
+        file: String,
+    },
+}
+
+impl ApkRepositories {
+    /// Reads repository files, given as path and content in apk's own order: `/etc/apk/repositories`, then
+    /// the files of `/etc/apk/repositories.d` by name, then those of `/lib/apk/repositories.d`.
+    pub fn parse<'a>(
+        files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<Self, ApkRepositoriesError> {
+        let mut reader = Reader::default();
+        let mut names = BTreeSet::new();
+        for (file, bytes) in files {
+            // A file of the second folder does not count if the first has one of that name.
+            let name = file.rsplit_once("repositories.d/").map(|(_, name)| name);
+            if name.is_none_or(|name| names.insert(name)) {
+                reader.read(file, bytes)?;
+            }
+        }
+        Ok(Self { repositories: reader.repositories })
+    }
+
+    /// The repositories, the tagged ones too.
+    pub fn repositories(&self) -> &[Repository] {
+        &self.repositories
+    }
+
+    /// Where the signed index of each repository is for a system of this architecture, sorted, each once.
+    pub fn index_addresses(&self, architecture: &Architecture) -> Vec<IndexAddress> {
+        let addresses: BTreeSet<IndexAddress> =
+            self.repositories.iter().map(|found| found.index_address(architecture)).collect();
+        addresses.into_iter().collect()
+    }
+}
+
+impl Repository {
+    /// Where the signed index is for a system of this architecture.
+    pub fn index_address(&self, architecture: &Architecture) -> IndexAddress {
+        let url = self.url.replace(ARCHITECTURE, architecture.as_str());
+        if let Some(reason) = not_addressable(&url) {
+            return IndexAddress::NotAddressable { url, reason };
+        }
+        let folder = url.strip_suffix('/').unwrap_or(&url);
+        IndexAddress::Url(match self.kind {
+            IndexKind::Version2 => format!("{folder}/{architecture}/APKINDEX.tar.gz"),
+            IndexKind::Version3 => format!("{folder}/{architecture}/Packages.adb"),
+            IndexKind::File => url,
+        })
+    }
+}
+
+fn not_addressable(url: &str) -> Option<NotAddressable> {
+    if url.contains("${") {
+        return Some(NotAddressable::Variable);
+    }
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return Some(NotAddressable::Path);
+    };
+    match scheme {
+        "http" | "https" => {
+            let authority = rest.split('/').next().unwrap_or_default();
+            authority.contains('@').then_some(NotAddressable::Credentials)
+        }
+        "ftp" => Some(NotAddressable::Scheme),
+        _ => Some(NotAddressable::Path),
+    }
+}
+
+/// What has been read so far.
+#[derive(Default)]
+struct Reader {
+    repositories: Vec<Repository>,
+    variables: BTreeMap<String, String>,
+}
+
+impl Reader {
+    fn read(&mut self, file: &str, bytes: &[u8]) -> Result<(), ApkRepositoriesError> {
+        for (bytes, line) in bytes.split(|byte| *byte == b'\n').zip(1_usize..) {
+            let bytes = bytes.trim_ascii();
+            if bytes.is_empty() || bytes.starts_with(b"#") {
+                continue;
+            }
+            let text = str::from_utf8(bytes).map_err(|_| ApkRepositoriesError::NotText {
+                file: file.to_owned(),
+                line,
+                text: Excerpt::of_bytes(bytes),
+            })?;
+            self.read_line(file, line, text)?;
+        }
+        Ok(())
+    }
+
+    fn read_line(
+        &mut self,
+        file: &str,
+        line: usize,
+        text: &str,
+    ) -> Result<(), ApkRepositoriesError> {
+        let too_long = || ApkRepositoriesError::TooLong { file: file.to_owned(), line };
+        let mut words = text.split_ascii_whitespace().peekable();
+        if words.next_if_eq(&"set").is_some() {
+            let is_default = words.next_if_eq(&"-default").is_some();
+            if let Some((name, value)) = words.next().and_then(|word| word.split_once('=')) {
+                let value = self.expand(value).ok_or_else(too_long)?;
+                if !is_default || !self.variables.contains_key(name) {
+                    self.variables.insert(name.to_owned(), value);
+                }
+            }
+            return Ok(());
+        }
+        let kind =
+            words.next_if(|word| matches!(*word, "ndx" | "v2" | "v3")).map(|word| match word {
+                "v2" => IndexKind::Version2,
+                "v3" => IndexKind::Version3,
+                _ => IndexKind::File,
+            });
+        let tag = words.next_if(|word| word.starts_with('@'));
+        let tag = tag.and_then(|word| word.strip_prefix('@')).map(ToOwned::to_owned);
+        let Some(url) = words.next() else { return Ok(()) };
+        let url = self.expand(url).ok_or_else(too_long)?;
+        let kind = kind.unwrap_or(if url.ends_with(".adb") || url.ends_with(".tar.gz") {
+            IndexKind::File
+        } else {
+            IndexKind::Version2
+        });
+        let mut urls = Vec::new();
+        for component in words {
+            let component = self.expand(component).ok_or_else(too_long)?;
+            urls.push(format!("{}/{component}", url.strip_suffix('/').unwrap_or(&url)));
+        }
+        if urls.is_empty() {
+            urls.push(url);
+        }
+        for url in urls {
+            if self.repositories.len() >= REPOSITORY_LIMIT {
+                return Err(ApkRepositoriesError::TooMany { file: file.to_owned() });
+            }
+            let (file, tag) = (file.to_owned(), tag.clone());
+            self.repositories.push(Repository { file, line, tag, url, kind });
+        }
+        Ok(())
+    }
+
+    /// Fills in the variables that are set; `None` if the text becomes too long.
+    fn expand(&self, text: &str) -> Option<String> {
+        let mut expanded = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            expanded.push_str(before);
+            let (name, after) = after.split_once('}').unwrap_or((after, ""));
+            match self.variables.get(name) {
+                Some(value) => expanded.push_str(value),
+                // Including the architecture, which is not known yet.
+                None => expanded.push_str(&format!("${{{name}}}")),
+            }
+            rest = after;
+            if expanded.len() > LENGTH_LIMIT {
+                return None;
+            }
+        }
+        expanded.push_str(rest);
+        (expanded.len() <= LENGTH_LIMIT).then_some(expanded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "/etc/apk/repositories";
+
+    fn parse(text: &str) -> ApkRepositories {
+        ApkRepositories::parse([(FILE, text.as_bytes())]).unwrap()
+    }
+
+    fn addresses(text: &str) -> Vec<IndexAddress> {
+        parse(text).index_addresses(&"x86_64".parse().unwrap())
+    }
+
+    fn url(text: &str) -> IndexAddress {
+        IndexAddress::Url(text.to_owned())
+    }
+
+    #[test]
+    fn repositories() {
+        let repositories = parse(
+            "# caf\u{e9}\n\nhttps://e.org/v3.20/main\r\n  https://e.org/v3.20/community/\n\
+             @edge https://e.org/edge/main\n/media/cdrom/apks",
+        );
+        let shown: Vec<_> = repositories
+            .repositories()
+            .iter()
+            .map(|found| (found.line, found.tag.as_deref(), found.url.as_str()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                (3, None, "https://e.org/v3.20/main"),
+                (4, None, "https://e.org/v3.20/community/"),
+                (5, Some("edge"), "https://e.org/edge/main"),
+                (6, None, "/media/cdrom/apks"),
+            ]
+        );
+        assert_eq!(
+            repositories.index_addresses(&"aarch64".parse().unwrap()),
+            [
+                url("https://e.org/edge/main/aarch64/APKINDEX.tar.gz"),
+                url("https://e.org/v3.20/community/aarch64/APKINDEX.tar.gz"),
+                url("https://e.org/v3.20/main/aarch64/APKINDEX.tar.gz"),
+                IndexAddress::NotAddressable {
+                    url: "/media/cdrom/apks".to_owned(),
+                    reason: NotAddressable::Path
+                },
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_addressed() {
+        for (text, reason) in [
+            ("/repo", NotAddressable::Path),
+            ("repo", NotAddressable::Path),
+            ("file:///repo", NotAddressable::Path),
+            ("HTTP://e.org", NotAddressable::Path),
+            ("ftp://e.org/repo", NotAddressable::Scheme),
+            ("https://user:secret@e.org/repo", NotAddressable::Credentials),
+            ("https://${mirror}/repo", NotAddressable::Variable),
+        ] {
+            let expected = IndexAddress::NotAddressable { url: text.to_owned(), reason };
+            assert_eq!(addresses(text), [expected]);
+        }
+        assert_eq!(addresses("@lonely\nset x\n"), []);
+    }
+
+    #[test]
+    fn what_apk_3_adds() {
+        let text = "set -default mirror=https://e.org/d\nset mirror=https://e.net/${APK_ARCH}\n\
+                    set -default mirror=https://e.com\nv3 @t ${mirror} main community\nv2 ${mirror}/x\n\
+                    ndx https://e.org/index.gz\nhttps://e.org/Packages.adb\n";
+        assert_eq!(
+            addresses(text),
+            [
+                url("https://e.net/x86_64/community/x86_64/Packages.adb"),
+                url("https://e.net/x86_64/main/x86_64/Packages.adb"),
+                url("https://e.net/x86_64/x/x86_64/APKINDEX.tar.gz"),
+                url("https://e.org/Packages.adb"),
+                url("https://e.org/index.gz"),
+            ]
+        );
+        let files: [(&str, &[u8]); 3] = [
+            ("/etc/apk/repositories.d/a.list", b"https://e.org/a"),
+            ("/lib/apk/repositories.d/a.list", b"https://e.org/hidden"),
+            ("/lib/apk/repositories.d/b.list", b"https://e.org/b"),
+        ];
+        let repositories = ApkRepositories::parse(files).unwrap();
+        let urls: Vec<_> = repositories.repositories().iter().map(|found| &found.url).collect();
+        assert_eq!(urls, ["https://e.org/a", "https://e.org/b"]);
+    }
+
+    #[test]
+    fn errors_say_where() {
+        let error = |bytes: &[u8]| ApkRepositories::parse([(FILE, bytes)]).unwrap_err().to_string();
+        assert_eq!(
+            error(b"# \xff\nhttp://\xff"),
+            "apk repositories `/etc/apk/repositories`: line 2 is not text: `http://\u{fffd}`"
+        );
+        let mut doubling = "set a0=xxxxxxxxxxxxxxxx\n".to_owned();
+        for index in 0..64 {
+            doubling.push_str(&format!("set a{}=${{a{index}}}${{a{index}}}\n", index + 1));
+        }
+        assert_eq!(
+            error(doubling.as_bytes()),
+            "apk repositories `/etc/apk/repositories`: line 10 is longer than 4096 characters"
+        );
+        let many = "http://e.org\n".repeat(REPOSITORY_LIMIT + 1);
+        assert_eq!(
+            error(many.as_bytes()),
+            "apk repositories `/etc/apk/repositories`: more than 10000 repositories"
+        );
+    }
+}

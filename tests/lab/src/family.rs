@@ -1,0 +1,97 @@
+//! What the families of systems differ in when an image is looked at: one row each.
+
+/// A family of systems.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Its name, as scanners write it.
+    pub name: &'static str,
+    /// How package URLs name its packages.
+    pub purl_type: &'static str,
+    /// Its package database: a system that has this file is of the family.
+    pub database: &'static str,
+    /// Writes what the package manager knows, one fact a line behind its kind, and the paths with
+    /// `$tab` between their facts.
+    pub(crate) look: &'static str,
+    /// What an upgrade of any package may change: the books of the package manager and the linker.
+    pub books: &'static [&'static str],
+    /// What an upgrade may change that brings a new package.
+    pub books_of_new_packages: &'static [&'static str],
+    /// Folders whose files are named after packages: those of upgraded ones may change.
+    pub books_by_package: &'static [&'static str],
+    /// Folders of books that any package may change, and the names in them that stay.
+    pub shared_books: &'static [(&'static str, &'static [&'static str])],
+    /// What no upgrade changes.
+    pub kept: &'static [&'static str],
+    /// Folders that are links to those below `usr`, whatever the lists of packages call them.
+    pub merged: &'static [&'static str],
+}
+
+/// All families.
+pub const FAMILIES: [&Family; 2] = [&DEBIAN, &ALPINE];
+
+/// Debian with dpkg and apt.
+pub const DEBIAN: Family = Family {
+    name: "debian",
+    purl_type: "deb",
+    database: "/var/lib/dpkg/status",
+    look: r#"
+find / -xdev ! -path /etc/hosts ! -path /etc/hostname ! -path /etc/resolv.conf ! -path /.dockerenv \
+    -printf "path\t%P\t%y\t%m\t%U:%G\t%l\n"
+dpkg-query -W -f "package\t\${binary:Package}\t\${Version}\t\${db:Status-Abbrev}\n"
+cd /var/lib/dpkg/info
+for list in *.list; do sed "s|^|list\t${list%.list}\t|" "$list"; done
+dpkg --audit | sed "s/^/audit\t/"
+apt-mark showauto | sed "s/^/automatic\t/"
+apt-mark showhold | sed "s/^/held\t/"
+sed "s/^/release\t/" /etc/debian_version
+dpkg --print-architecture | sed "s/^/architecture\t/"
+"#,
+    books: &[
+        "etc/ld.so.cache",
+        "var/cache/debconf/config.dat",
+        "var/cache/debconf/templates.dat",
+        "var/lib/dpkg/status",
+    ],
+    books_of_new_packages: &["var/lib/apt/extended_states"],
+    books_by_package: &["var/lib/dpkg/info/"],
+    shared_books: &[("var/lib/dpkg/triggers/", &["Lock", "Unincorp"])],
+    kept: &[],
+    merged: &["bin", "lib", "lib32", "lib64", "sbin"],
+};
+
+/// Alpine with apk. Its marks are the lines of `world`: whatever that does not name was installed for
+/// the sake of others, and what it names with a version is pinned.
+pub const ALPINE: Family = Family {
+    name: "alpine",
+    purl_type: "apk",
+    database: "/lib/apk/db/installed",
+    look: r#"
+find / -xdev ! -path /etc/hosts ! -path /etc/hostname ! -path /etc/resolv.conf ! -path /.dockerenv \
+    -print0 | xargs -0 stat -c "path${tab}%n${tab}%F${tab}%a${tab}%u:%g${tab}%N" \
+    | sed "s/^path\t\//path\t/"
+awk -v OFS="\t" '
+    { fact = substr($0, 3) }
+    /^P:/ { package = fact }
+    /^V:/ { print "package", package, fact, "ii " }
+    /^F:/ { folder = fact; print "list", package, folder }
+    /^R:/ { print "list", package, (folder == "" ? "" : folder "/") fact }
+    /^f:/ { print "audit", package " is broken: " fact }
+' /lib/apk/db/installed
+for list in /etc/busybox-paths.d/*; do
+    [ ! -e "$list" ] || sed "s|^|list\t${list##*/}\t|" "$list"
+done
+apk audit --system | sort | sed "s/^/audit\t/"
+apk info --quiet | sort | while read -r package; do
+    grep -q "^$package\([<>=~@]\|\$\)" /etc/apk/world || printf "automatic\t%s\n" "$package"
+done
+grep "[<>=~]" /etc/apk/world | sed "s/^/held\t/"
+sed -n "s/^VERSION_ID=/release\t/p" /etc/os-release
+apk --print-arch | sed "s/^/architecture\t/"
+"#,
+    books: &["lib/apk/db/installed", "lib/apk/db/scripts.tar", "lib/apk/db/triggers"],
+    books_of_new_packages: &[],
+    books_by_package: &[],
+    shared_books: &[],
+    kept: &["etc/apk/world", "lib/apk/db/lock"],
+    merged: &[],
+};
