@@ -9,6 +9,9 @@ use crate::debian_root::DebianRoot;
 use crate::engine::Engine;
 use crate::hermetic::{self, Sources};
 use crate::hermetic_packages::SUITE;
+use crate::rpm_image::{RpmImage, StandIn};
+use crate::rpm_repository::Updates;
+use crate::rpm_worlds::{ALMALINUX, FEDORA, OPENSUSE};
 
 /// What an image of the lab is made of.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +20,8 @@ pub enum Recipe {
     Main(&'static str),
     /// The hermetic world's packages, with their updates in reach or not.
     Hermetic(Sources),
+    /// An image of an rpm world.
+    Rpm(RpmImage),
     /// Alpine, with its updates in reach or not.
     Alpine(AlpineImage),
     /// A Debian that cannot be patched, for one instruction's reason.
@@ -24,7 +29,7 @@ pub enum Recipe {
 }
 
 /// Every image the lab can make.
-pub const IMAGES: [(&str, Recipe); 18] = [
+pub const IMAGES: [(&str, Recipe); 35] = [
     ("lab/alpine:3.20", Recipe::Alpine(AlpineImage::AMD64)),
     ("lab/alpine:3.20-arm64", Recipe::Alpine(AlpineImage::ARM64)),
     ("lab/alpine:3.20-tampered", Recipe::Alpine(AlpineImage::AMD64.with(ApkUpdates::Tampered))),
@@ -46,6 +51,38 @@ pub const IMAGES: [(&str, Recipe); 18] = [
     ("lab/debian:hermetic-unknown-key", Recipe::Hermetic(Sources::UnknownKey)),
     ("lab/debian:hermetic-unreachable", Recipe::Hermetic(Sources::Unreachable)),
     ("lab/debian:hermetic-unsigned", Recipe::Hermetic(Sources::Unsigned)),
+    ("lab/almalinux:9.4", Recipe::Rpm(RpmImage::of(&ALMALINUX))),
+    (
+        "lab/almalinux:9.4-conflicting",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Conflicting)),
+    ),
+    (
+        "lab/almalinux:9.4-microdnf",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Microdnf)),
+    ),
+    ("lab/almalinux:9.4-tdnf", Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Tdnf))),
+    ("lab/almalinux:9.4-tampered", Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Tampered))),
+    (
+        "lab/almalinux:9.4-unreachable",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Unreachable)),
+    ),
+    ("lab/almalinux:9.4-unsigned", Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Unsigned))),
+    ("lab/fedora:43", Recipe::Rpm(RpmImage::of(&FEDORA))),
+    ("lab/fedora:43-conflicting", Recipe::Rpm(RpmImage::of(&FEDORA).with(Updates::Conflicting))),
+    ("lab/fedora:43-tampered", Recipe::Rpm(RpmImage::of(&FEDORA).with(Updates::Tampered))),
+    ("lab/fedora:43-unreachable", Recipe::Rpm(RpmImage::of(&FEDORA).with(Updates::Unreachable))),
+    ("lab/fedora:43-unsigned", Recipe::Rpm(RpmImage::of(&FEDORA).with(Updates::Unsigned))),
+    ("lab/opensuse:15.6", Recipe::Rpm(RpmImage::of(&OPENSUSE))),
+    (
+        "lab/opensuse:15.6-conflicting",
+        Recipe::Rpm(RpmImage::of(&OPENSUSE).with(Updates::Conflicting)),
+    ),
+    ("lab/opensuse:15.6-tampered", Recipe::Rpm(RpmImage::of(&OPENSUSE).with(Updates::Tampered))),
+    (
+        "lab/opensuse:15.6-unreachable",
+        Recipe::Rpm(RpmImage::of(&OPENSUSE).with(Updates::Unreachable)),
+    ),
+    ("lab/opensuse:15.6-unsigned", Recipe::Rpm(RpmImage::of(&OPENSUSE).with(Updates::Unsigned))),
     ("lab/none:no-apt", Recipe::Odd("RUN rm -r /usr/bin/apt* /usr/lib/apt /etc/apt")),
     ("lab/none:no-os-release", Recipe::Odd("RUN rm /etc/os-release /usr/lib/os-release")),
     (
@@ -62,8 +99,13 @@ pub fn ensure(engine: &Engine, name: &str) -> Result<()> {
         let known: Vec<_> = IMAGES.iter().map(|(name, _)| *name).collect();
         bail!("unknown image: {name}: there are {}", known.join(", "));
     };
-    let _alone = engine.folder().lock("images")?;
+    // An rpm world takes long to make, and has locks of its own.
+    let _alone = match recipe {
+        Recipe::Rpm(_) => None,
+        _ => Some(engine.folder().lock("images")?),
+    };
     match recipe {
+        Recipe::Rpm(image) => image.ensure(engine, name),
         Recipe::Main(suite) => ensure_main(engine, name, suite),
         Recipe::Hermetic(sources) => ensure_hermetic(engine, name, sources),
         Recipe::Alpine(image) => image.ensure(engine, name),
