@@ -17,7 +17,7 @@ use crate::program;
 pub const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 
 /// Folders that every system has and no package need bring.
-const FOLDERS: [&str; 8] = ["dev", "proc", "sys", "tmp", "run", "root", "var/tmp", "work"];
+const FOLDERS: [&str; 8] = ["dev/shm", "proc", "sys", "tmp", "run", "root", "var/tmp", "work"];
 
 /// What Debian's maintainer scripts would copy: from, to.
 const COPIES: [(&str, &str); 3] = [
