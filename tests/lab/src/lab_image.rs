@@ -30,6 +30,22 @@ pub enum Recipe {
 
 /// Every image the lab can make.
 pub const IMAGES: [(&str, Recipe); 35] = [
+    ("lab/almalinux:9.4", Recipe::Rpm(RpmImage::of(&ALMALINUX))),
+    (
+        "lab/almalinux:9.4-conflicting",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Conflicting)),
+    ),
+    (
+        "lab/almalinux:9.4-microdnf",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Microdnf)),
+    ),
+    ("lab/almalinux:9.4-tdnf", Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Tdnf))),
+    ("lab/almalinux:9.4-tampered", Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Tampered))),
+    (
+        "lab/almalinux:9.4-unreachable",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Unreachable)),
+    ),
+    ("lab/almalinux:9.4-unsigned", Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Unsigned))),
     ("lab/alpine:3.20", Recipe::Alpine(AlpineImage::AMD64)),
     ("lab/alpine:3.20-arm64", Recipe::Alpine(AlpineImage::ARM64)),
     ("lab/alpine:3.20-tampered", Recipe::Alpine(AlpineImage::AMD64.with(ApkUpdates::Tampered))),
@@ -51,27 +67,19 @@ pub const IMAGES: [(&str, Recipe); 35] = [
     ("lab/debian:hermetic-unknown-key", Recipe::Hermetic(Sources::UnknownKey)),
     ("lab/debian:hermetic-unreachable", Recipe::Hermetic(Sources::Unreachable)),
     ("lab/debian:hermetic-unsigned", Recipe::Hermetic(Sources::Unsigned)),
-    ("lab/almalinux:9.4", Recipe::Rpm(RpmImage::of(&ALMALINUX))),
-    (
-        "lab/almalinux:9.4-conflicting",
-        Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Conflicting)),
-    ),
-    (
-        "lab/almalinux:9.4-microdnf",
-        Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Microdnf)),
-    ),
-    ("lab/almalinux:9.4-tdnf", Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Tdnf))),
-    ("lab/almalinux:9.4-tampered", Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Tampered))),
-    (
-        "lab/almalinux:9.4-unreachable",
-        Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Unreachable)),
-    ),
-    ("lab/almalinux:9.4-unsigned", Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Unsigned))),
     ("lab/fedora:43", Recipe::Rpm(RpmImage::of(&FEDORA))),
     ("lab/fedora:43-conflicting", Recipe::Rpm(RpmImage::of(&FEDORA).with(Updates::Conflicting))),
     ("lab/fedora:43-tampered", Recipe::Rpm(RpmImage::of(&FEDORA).with(Updates::Tampered))),
     ("lab/fedora:43-unreachable", Recipe::Rpm(RpmImage::of(&FEDORA).with(Updates::Unreachable))),
     ("lab/fedora:43-unsigned", Recipe::Rpm(RpmImage::of(&FEDORA).with(Updates::Unsigned))),
+    ("lab/none:no-apt", Recipe::Odd("RUN rm -r /usr/bin/apt* /usr/lib/apt /etc/apt")),
+    ("lab/none:no-os-release", Recipe::Odd("RUN rm /etc/os-release /usr/lib/os-release")),
+    (
+        "lab/none:unsupported",
+        Recipe::Odd(
+            r#"RUN printf 'ID=plan9\nNAME="Plan 9"\nVERSION_ID=4\n' > /usr/lib/os-release"#,
+        ),
+    ),
     ("lab/opensuse:15.6", Recipe::Rpm(RpmImage::of(&OPENSUSE))),
     (
         "lab/opensuse:15.6-conflicting",
@@ -83,14 +91,6 @@ pub const IMAGES: [(&str, Recipe); 35] = [
         Recipe::Rpm(RpmImage::of(&OPENSUSE).with(Updates::Unreachable)),
     ),
     ("lab/opensuse:15.6-unsigned", Recipe::Rpm(RpmImage::of(&OPENSUSE).with(Updates::Unsigned))),
-    ("lab/none:no-apt", Recipe::Odd("RUN rm -r /usr/bin/apt* /usr/lib/apt /etc/apt")),
-    ("lab/none:no-os-release", Recipe::Odd("RUN rm /etc/os-release /usr/lib/os-release")),
-    (
-        "lab/none:unsupported",
-        Recipe::Odd(
-            r#"RUN printf 'ID=plan9\nNAME="Plan 9"\nVERSION_ID=4\n' > /usr/lib/os-release"#,
-        ),
-    ),
 ];
 
 /// Makes sure that an engine has an image of the lab.

@@ -23,6 +23,8 @@ pub mod own_engine;
 pub mod program;
 pub mod recorded_process;
 pub mod repository_server;
+pub mod rpm_batch;
+pub mod rpm_content;
 pub mod rpm_image;
 pub mod rpm_package;
 pub mod rpm_repository;

@@ -4,8 +4,9 @@ use anyhow::Result;
 
 use crate::build_context::{self, BuildContext};
 use crate::engine::Engine;
+use crate::rpm_content::KEY;
 use crate::rpm_repository::Updates;
-use crate::rpm_root::{KEY, RpmRoot};
+use crate::rpm_root::RpmRoot;
 use crate::rpm_small_packages::{CHANGED_CONFIGURATION, EXCLUDED, LOCKED, STRIPPED};
 use crate::rpm_worlds::{Manager, World};
 

@@ -1,6 +1,7 @@
 //! The programs that make rpm packages and repositories, in a root of their own.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -151,7 +152,8 @@ impl RpmTools {
         }
         fs::create_dir_all(&home)
             .with_context(|| format!("cannot make a folder: {}", home.display()))?;
-        program::run(program::system("chmod")?.arg("700").arg(&home))?;
+        fs::set_permissions(&home, Permissions::from_mode(0o700))
+            .with_context(|| format!("cannot protect: {}", home.display()))?;
         fs::write(home.join("secret-key"), key.secret_bytes()?).context("cannot write a key")?;
         program::run(
             self.command("gpg")?
