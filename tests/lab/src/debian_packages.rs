@@ -203,6 +203,35 @@ impl Archive {
         Ok(files)
     }
 
+    /// Downloads the newest version of each package and of everything they depend on, as if nothing
+    /// were installed, and returns the files.
+    pub fn download_with_dependencies(
+        &self,
+        purpose: &str,
+        packages: &[&str],
+    ) -> Result<Vec<PathBuf>> {
+        let downloads = self.folder.join("downloads").join(purpose);
+        if downloads.exists() {
+            fs::remove_dir_all(&downloads)
+                .with_context(|| format!("cannot remove: {}", downloads.display()))?;
+        }
+        fs::create_dir_all(downloads.join("partial"))
+            .with_context(|| format!("cannot make a folder: {}", downloads.display()))?;
+        let nothing = self.folder.join("nothing-installed");
+        fs::write(&nothing, "").with_context(|| format!("cannot write: {}", nothing.display()))?;
+        program::run(self.apt_get()?.arg("update"))?;
+        let set = |name: &str, value: &Path| format!("{name}={}", value.display());
+        program::run(
+            self.apt_get()?
+                .args(["-o", &set("Dir::State::Status", &nothing)])
+                .args(["-o", &set("Dir::Cache::Archives", &downloads)])
+                .args(["-o", "APT::Install-Recommends=false", "--yes", "--download-only"])
+                .arg("install")
+                .args(packages),
+        )?;
+        packages_in(&downloads)
+    }
+
     /// `apt-get` with everything of its own kept in our folder.
     fn apt_get(&self) -> Result<Command> {
         let mut command = program::system("apt-get")?;

@@ -169,7 +169,7 @@ fn finish(tree: &Path) -> Result<()> {
 }
 
 /// Packs a tree into an archive.
-fn pack(tree: &Path, archive: &Path) -> Result<()> {
+pub(crate) fn pack(tree: &Path, archive: &Path) -> Result<()> {
     let unfinished = archive.with_extension("unfinished");
     program::run(
         program::system("tar")?

@@ -9,6 +9,9 @@ use crate::debian_root::DebianRoot;
 use crate::engine::Engine;
 use crate::hermetic::{self, Sources};
 use crate::hermetic_packages::SUITE;
+use crate::rpm_image::{RpmImage, StandIn};
+use crate::rpm_repository::Updates;
+use crate::rpm_worlds::{ALMALINUX, FEDORA, OPENSUSE};
 
 /// What an image of the lab is made of.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +22,8 @@ pub enum Recipe {
     Plain(&'static str),
     /// The hermetic world's packages, with their updates in reach or not.
     Hermetic(Sources),
+    /// An image of an rpm world.
+    Rpm(RpmImage),
     /// Alpine, with its updates in reach or not.
     Alpine(AlpineImage),
     /// A Debian that cannot be patched, for one instruction's reason.
@@ -26,7 +31,23 @@ pub enum Recipe {
 }
 
 /// Every image the lab can make.
-pub const IMAGES: [(&str, Recipe); 19] = [
+pub const IMAGES: [(&str, Recipe); 36] = [
+    ("lab/almalinux:9.4", Recipe::Rpm(RpmImage::of(&ALMALINUX))),
+    (
+        "lab/almalinux:9.4-conflicting",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Conflicting)),
+    ),
+    (
+        "lab/almalinux:9.4-microdnf",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Microdnf)),
+    ),
+    ("lab/almalinux:9.4-tdnf", Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Tdnf))),
+    ("lab/almalinux:9.4-tampered", Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Tampered))),
+    (
+        "lab/almalinux:9.4-unreachable",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Unreachable)),
+    ),
+    ("lab/almalinux:9.4-unsigned", Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Unsigned))),
     ("lab/alpine:3.20", Recipe::Alpine(AlpineImage::AMD64)),
     ("lab/alpine:3.20-arm64", Recipe::Alpine(AlpineImage::ARM64)),
     ("lab/alpine:3.20-tampered", Recipe::Alpine(AlpineImage::AMD64.with(ApkUpdates::Tampered))),
@@ -49,6 +70,11 @@ pub const IMAGES: [(&str, Recipe); 19] = [
     ("lab/debian:hermetic-unknown-key", Recipe::Hermetic(Sources::UnknownKey)),
     ("lab/debian:hermetic-unreachable", Recipe::Hermetic(Sources::Unreachable)),
     ("lab/debian:hermetic-unsigned", Recipe::Hermetic(Sources::Unsigned)),
+    ("lab/fedora:43", Recipe::Rpm(RpmImage::of(&FEDORA))),
+    ("lab/fedora:43-conflicting", Recipe::Rpm(RpmImage::of(&FEDORA).with(Updates::Conflicting))),
+    ("lab/fedora:43-tampered", Recipe::Rpm(RpmImage::of(&FEDORA).with(Updates::Tampered))),
+    ("lab/fedora:43-unreachable", Recipe::Rpm(RpmImage::of(&FEDORA).with(Updates::Unreachable))),
+    ("lab/fedora:43-unsigned", Recipe::Rpm(RpmImage::of(&FEDORA).with(Updates::Unsigned))),
     ("lab/none:no-apt", Recipe::Odd("RUN rm -r /usr/bin/apt* /usr/lib/apt /etc/apt")),
     ("lab/none:no-os-release", Recipe::Odd("RUN rm /etc/os-release /usr/lib/os-release")),
     (
@@ -57,6 +83,17 @@ pub const IMAGES: [(&str, Recipe); 19] = [
             r#"RUN printf 'ID=plan9\nNAME="Plan 9"\nVERSION_ID=4\n' > /usr/lib/os-release"#,
         ),
     ),
+    ("lab/opensuse:15.6", Recipe::Rpm(RpmImage::of(&OPENSUSE))),
+    (
+        "lab/opensuse:15.6-conflicting",
+        Recipe::Rpm(RpmImage::of(&OPENSUSE).with(Updates::Conflicting)),
+    ),
+    ("lab/opensuse:15.6-tampered", Recipe::Rpm(RpmImage::of(&OPENSUSE).with(Updates::Tampered))),
+    (
+        "lab/opensuse:15.6-unreachable",
+        Recipe::Rpm(RpmImage::of(&OPENSUSE).with(Updates::Unreachable)),
+    ),
+    ("lab/opensuse:15.6-unsigned", Recipe::Rpm(RpmImage::of(&OPENSUSE).with(Updates::Unsigned))),
 ];
 
 /// Makes sure that an engine has an image of the lab.
@@ -65,8 +102,13 @@ pub fn ensure(engine: &Engine, name: &str) -> Result<()> {
         let known: Vec<_> = IMAGES.iter().map(|(name, _)| *name).collect();
         bail!("unknown image: {name}: there are {}", known.join(", "));
     };
-    let _alone = engine.folder().lock("images")?;
+    // An rpm world takes long to make, and has locks of its own.
+    let _alone = match recipe {
+        Recipe::Rpm(_) => None,
+        _ => Some(engine.folder().lock("images")?),
+    };
     match recipe {
+        Recipe::Rpm(image) => image.ensure(engine, name),
         Recipe::Main(suite) => ensure_main(engine, name, suite),
         Recipe::Plain(suite) => ensure_plain(engine, name, suite),
         Recipe::Hermetic(sources) => ensure_hermetic(engine, name, sources),

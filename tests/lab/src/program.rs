@@ -15,6 +15,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("gpg", "gnupg"),
     ("gpg-connect-agent", "gpgconf"),
     ("md5sum", "coreutils"),
+    ("mknod", "coreutils"),
     ("nsenter", "util-linux"),
     ("openssl", "openssl"),
     ("setsid", "util-linux"),

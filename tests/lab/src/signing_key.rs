@@ -13,7 +13,7 @@ use crate::network;
 use crate::program;
 
 /// Whose key it is.
-const OWNER: &str = "Lab of suture <lab@example.org>";
+pub const OWNER: &str = "Lab of suture <lab@example.org>";
 
 /// What signs, for a machine that has no gpg.
 const GNUPG: PackageSet<'_> = PackageSet {
@@ -78,6 +78,22 @@ impl SigningKey {
         );
         self.end_agent();
         done
+    }
+
+    /// Both halves, for a program that signs in a root of its own.
+    pub fn secret_bytes(&self) -> Result<Vec<u8>> {
+        let secret = self.home.join("secret-key.unfinished");
+        let exported = program::run(
+            self.gpg()?
+                .args(["--yes", "--pinentry-mode", "loopback", "--passphrase", ""])
+                .arg("--output")
+                .arg(&secret)
+                .args(["--export-secret-keys", OWNER]),
+        )
+        .and_then(|()| fs::read(&secret).context("cannot read the secret key"));
+        self.end_agent();
+        fs::remove_file(&secret).context("cannot remove the secret key's copy")?;
+        exported
     }
 
     /// Where the public half is.
