@@ -485,18 +485,18 @@ mod tests {
 
     const LIST: &str = "\
 # a comment with caf\u{e9}
-deb http://deb.debian.org/debian bookworm main contrib # trailing
-deb-src http://deb.debian.org/debian bookworm main
-deb http://deb.debian.org/debian bookworm-updates main
-deb http://deb.debian.org/debian bookworm-backports main
+deb http://deb.example.org/debian bookworm main contrib # trailing
+deb-src http://deb.example.org/debian bookworm main
+deb http://deb.example.org/debian bookworm-updates main
+deb http://deb.example.org/debian bookworm-backports main
 deb [ arch=amd64,arm64 signed-by=/k#1.gpg ] https://example.org/apt/ ./
-   deb\thttp://security.debian.org/debian-security   bookworm-security main
+   deb\thttp://security.example.org/debian-security   bookworm-security main
 ";
 
     const STANZAS: &str = "\
 Types: deb deb-src
 # snapshot
-URIs: http://deb.debian.org/debian
+URIs: http://deb.example.org/debian
 Suites: bookworm bookworm-updates
  bookworm-backports
 Components: main
@@ -536,20 +536,22 @@ Signed-By:
         assert_eq!(entries[4].option("signed-by"), Some("/k#1.gpg"));
         assert_eq!(entries[4].option("arch"), Some("amd64,arm64"));
         assert_eq!(entries[4].suites, ["./"]);
-        assert_eq!(entries[5].uris, ["http://security.debian.org/debian-security"]);
+        assert_eq!(entries[5].uris, ["http://security.example.org/debian-security"]);
         assert_eq!(
             sources.small(BASE).files()["/etc/apt/sources.list"],
-            "deb http://deb.debian.org/debian bookworm-updates main\n\
+            "deb http://deb.example.org/debian bookworm-updates main\n\
              deb [ arch=amd64,arm64 signed-by=/k#1.gpg ] https://example.org/apt/ ./\n\
-             deb\thttp://security.debian.org/debian-security   bookworm-security main\n"
+             deb\thttp://security.example.org/debian-security   bookworm-security main\n"
         );
         assert_eq!(
             sources.release_addresses(),
             [
-                url("http://deb.debian.org/debian/dists/bookworm-backports/InRelease"),
-                url("http://deb.debian.org/debian/dists/bookworm-updates/InRelease"),
-                url("http://deb.debian.org/debian/dists/bookworm/InRelease"),
-                url("http://security.debian.org/debian-security/dists/bookworm-security/InRelease"),
+                url("http://deb.example.org/debian/dists/bookworm-backports/InRelease"),
+                url("http://deb.example.org/debian/dists/bookworm-updates/InRelease"),
+                url("http://deb.example.org/debian/dists/bookworm/InRelease"),
+                url(
+                    "http://security.example.org/debian-security/dists/bookworm-security/InRelease"
+                ),
                 url("https://example.org/apt/./InRelease"),
             ]
         );
@@ -569,7 +571,7 @@ Signed-By:
         let small = sources.small(BASE);
         assert_eq!(
             small.files()["a.sources"],
-            "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: bookworm-updates\nComponents: main\n\
+            "Types: deb\nURIs: http://deb.example.org/debian\nSuites: bookworm-updates\nComponents: main\n\
              Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n\n\
              types: deb\nURIs: https://example.org/a\n https://example.org/b/\nSuites: sec\n\
              Components: main\nX-Unknown: kept\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n \

@@ -145,7 +145,7 @@ pub fn system(status: &[u8]) -> Script {
 
 /// The same with this answer about the folder of sources.
 pub fn system_with(status: &[u8], sources_folder: Reply) -> Script {
-    let sources = "deb http://deb.debian.org/debian sid main\n";
+    let sources = "deb http://deb.example.org/debian sid main\n";
     let one = Script::default;
     Script::default()
         .expect_file("image", "/etc/os-release", OS_RELEASE.as_bytes(), PIECE)

@@ -63,10 +63,10 @@ impl RpmRoot {
             eprintln!("making the packages of {}", world.name);
             let tools = RpmTools::for_work(folder, world.name)?;
             let tree = make(folder, world, &key, &tools)?;
-            debian_root::pack(&tree.path("work/root"), &root.archive)?;
+            debian_root::pack(&tree.path("lab/root"), &root.archive)?;
             let served = folder.folder("repositories")?.join(world.name);
             empty(&served)?;
-            fs::rename(tree.path("work/repositories"), &served)
+            fs::rename(tree.path("lab/repositories"), &served)
                 .with_context(|| format!("cannot write: {}", served.display()))?;
             tools.clear()?;
             fs::write(&marker, &root.recipe)
@@ -110,7 +110,7 @@ fn make(
     };
     let (base, updates) = (packages(false), packages(true));
     rpm_repository::write(tools, key, &Packages { base: &base, updates: &updates })?;
-    let repositories = system.path("work/repositories");
+    let repositories = system.path("lab/repositories");
     fs::rename(tools.path("repositories"), &repositories)
         .with_context(|| format!("cannot write: {}", repositories.display()))?;
     install(world, &system, &base, &public_key)?;
@@ -139,35 +139,35 @@ fn install(
     public_key: &str,
 ) -> Result<()> {
     write(&system.path("etc/rpm/macros"), &macros(world))?;
-    write(&system.path("work/key"), public_key)?;
-    write(&system.path("work/retired-key"), RETIRED_KEY)?;
-    let root = system.path("work/root");
+    write(&system.path("lab/key"), public_key)?;
+    write(&system.path("lab/retired-key"), RETIRED_KEY)?;
+    let root = system.path("lab/root");
     fs::create_dir_all(&root).context("cannot make a folder")?;
     let left_out = |package: &&Package| {
         !SMALL_PACKAGES.iter().any(|small| small.place == Place::Base && small.name == package.name)
     };
     let packages: Vec<&Package> = packages.iter().filter(left_out).collect();
-    let source = "file:///work/repositories/base/x86_64";
+    let source = "file:///lab/repositories/base/x86_64";
     match world.manager {
         Manager::Dnf | Manager::Dnf5 => {
             let name = if world.manager == Manager::Dnf { "dnf" } else { "dnf5" };
             program::run(
                 system
                     .command(name)?
-                    .args(["--assumeyes", "--installroot=/work/root"])
+                    .args(["--assumeyes", "--installroot=/lab/root"])
                     .arg(format!("--releasever={}", world.identity.release))
                     .args(["--setopt=reposdir=/nonexistent", "--setopt=install_weak_deps=0"])
                     .arg(format!("--repofrompath=base,{source}"))
-                    .args(["--setopt=base.gpgcheck=1", "--setopt=base.gpgkey=file:///work/key"])
+                    .args(["--setopt=base.gpgcheck=1", "--setopt=base.gpgkey=file:///lab/key"])
                     .arg("install")
                     .args(packages.iter().map(|package| package.file_stem())),
             )?;
         }
         Manager::Zypper => {
-            program::run(system.command("rpm")?.args(["--import", "/work/key"]))?;
-            let folder = "/work/repositories/base/x86_64";
+            program::run(system.command("rpm")?.args(["--import", "/lab/key"]))?;
+            let folder = "/lab/repositories/base/x86_64";
             program::run(
-                system.command("rpm")?.args(["--root=/work/root", "--install"]).args(
+                system.command("rpm")?.args(["--root=/lab/root", "--install"]).args(
                     packages.iter().map(|package| format!("{folder}/{}", package.file_name())),
                 ),
             )?;
@@ -178,24 +178,24 @@ fn install(
         program::run(
             system
                 .command("sqlite3")?
-                .arg("/work/root/var/lib/dnf/history.sqlite")
+                .arg("/lab/root/var/lib/dnf/history.sqlite")
                 .arg("PRAGMA wal_checkpoint(TRUNCATE)"),
         )?;
     }
     // dnf 5's world has yet to learn the lab's key, from its repositories' settings.
     let keys = match world.manager {
-        Manager::Dnf5 => &["/work/retired-key"][..],
-        _ => &["/work/retired-key", "/work/key"],
+        Manager::Dnf5 => &["/lab/retired-key"][..],
+        _ => &["/lab/retired-key", "/lab/key"],
     };
     // What the installation took is not what an image has.
     let mut query = system.command("rpm")?;
-    query.args(["--root=/work/root", "--query", "--all", "gpg-pubkey"]);
+    query.args(["--root=/lab/root", "--query", "--all", "gpg-pubkey"]);
     let known = program::output(&mut query)?;
     if !known.is_empty() {
         let mut erase = system.command("rpm")?;
-        program::run(erase.args(["--root=/work/root", "--erase"]).args(known.lines()))?;
+        program::run(erase.args(["--root=/lab/root", "--erase"]).args(known.lines()))?;
     }
-    program::run(system.command("rpm")?.args(["--root=/work/root", "--import"]).args(keys))?;
+    program::run(system.command("rpm")?.args(["--root=/lab/root", "--import"]).args(keys))?;
     for path in LEFT_BEHIND {
         let path = root.join(path);
         if path.is_dir() {

@@ -41,7 +41,7 @@ const PACKAGES: [&str; 19] = [
 /// When everything was made: 1 January 2026. Nothing in a package may say when the lab really made it.
 const MADE_AT: &str = "1767225600";
 
-/// The programs, and a folder to work in that they see as `/work/NAME`.
+/// The programs, and a folder to work in that they see as `/lab/NAME`.
 #[derive(Debug)]
 pub struct RpmTools {
     system: UnpackedSystem,
@@ -71,12 +71,12 @@ impl RpmTools {
 
     /// A path in the folder of work.
     pub fn path(&self, below: &str) -> PathBuf {
-        self.system.path("work").join(&self.name).join(below)
+        self.system.path("lab").join(&self.name).join(below)
     }
 
     /// The same as the programs see it.
     pub fn inside(&self, below: &str) -> String {
-        format!("/work/{}/{below}", self.name)
+        format!("/lab/{}/{below}", self.name)
     }
 
     /// Makes packages from a spec file into a folder.

@@ -17,7 +17,7 @@ use crate::program;
 pub const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 
 /// Folders that every system has and no package need bring.
-const FOLDERS: [&str; 8] = ["dev/shm", "proc", "sys", "tmp", "run", "root", "var/tmp", "work"];
+const FOLDERS: [&str; 8] = ["dev/shm", "proc", "sys", "tmp", "run", "root", "var/tmp", "lab"];
 
 /// What Debian's maintainer scripts would copy: from, to.
 const COPIES: [(&str, &str); 3] = [
@@ -93,10 +93,10 @@ impl UnpackedSystem {
         command
             .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--net"])
             .arg(format!("--root={}", self.root.display()))
-            .args(["--wd=/work", "--", name])
+            .args(["--wd=/lab", "--", name])
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin")
-            .env("HOME", "/work")
+            .env("HOME", "/lab")
             .env("LANG", "C.UTF-8");
         Ok(command)
     }
