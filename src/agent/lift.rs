@@ -6,11 +6,17 @@
 //! packages. A file that was replaced by a copy of itself lies in the upper layer already, and
 //! nothing waits. What turns out unchanged is left out of the layer by the settling.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{self as unix, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::attributes::{is_overlay, set_modified, set_xattr, xattrs};
+use super::attributes::{is_overlay, set_xattr, xattrs};
+
+/// Mode of most files.
+const MODE: u32 = 0o644;
+
+/// Largest file that is copied; the kernel does larger ones as well.
+const SIZE_LIMIT: u64 = 64 << 20;
 
 /// Name of a copy in the making; it replaces its original at once.
 const COPY: &str = ".suture-lift";
@@ -25,7 +31,7 @@ pub(super) fn run(files: impl IntoIterator<Item = PathBuf>) {
     for file in files {
         let Ok(metadata) = file.symlink_metadata() else { continue };
         // Links among themselves would come apart.
-        if !metadata.is_file() || metadata.nlink() > 1 {
+        if !metadata.is_file() || metadata.nlink() > 1 || metadata.len() > SIZE_LIMIT {
             continue;
         }
         let Some(folder) = file.parent() else { continue };
@@ -36,17 +42,23 @@ pub(super) fn run(files: impl IntoIterator<Item = PathBuf>) {
     }
 }
 
+/// Few changes, since there are thousands of files: owner and mode are mostly right from the start,
+/// and times are for the settling to restore.
 fn replace(file: &Path, metadata: &std::fs::Metadata, copy: &Path) -> io::Result<()> {
-    let mut from = std::fs::File::open(file)?;
+    let content = std::fs::read(file)?;
     let mut options = std::fs::OpenOptions::new();
-    let mut to = options.write(true).create_new(true).mode(0o600).open(copy)?;
-    io::copy(&mut from, &mut to)?;
-    // The owner first: a change of it takes away set-user-ID and capabilities.
-    unix::fchown(&to, Some(metadata.uid()), Some(metadata.gid()))?;
-    to.set_permissions(metadata.permissions())?;
+    let mut to = options.write(true).create_new(true).mode(MODE).open(copy)?;
+    to.write_all(&content)?;
+    let new = to.metadata()?;
+    if (metadata.uid(), metadata.gid()) != (new.uid(), new.gid()) {
+        // Before the mode: a change of the owner takes away set-user-ID.
+        unix::fchown(&to, Some(metadata.uid()), Some(metadata.gid()))?;
+    }
+    if metadata.uid() != new.uid() || metadata.mode() != new.mode() {
+        to.set_permissions(metadata.permissions())?;
+    }
     for (name, value) in xattrs(file)? {
         set_xattr(copy, &name, &value)?;
     }
-    set_modified(copy, metadata.mtime(), metadata.mtime_nsec())?;
     std::fs::rename(copy, file)
 }

@@ -25,8 +25,11 @@ use crate::{frontend_image, lab_image};
 /// cache of its indexes, which spares the Dockerfile's layer two thirds (`lab/debian:bookworm-main`).
 pub(super) const IMAGE: &str = "lab/debian:bookworm-plain";
 
-/// How long the engine takes to delete a layer of the Dockerfile's size.
-const COLLECTION: Duration = Duration::from_secs(4);
+/// How many seconds the disk is given to come to rest between builds.
+const PATIENCE: usize = 30;
+
+/// What a disk at rest reads and writes in a second, in sectors of 512 bytes.
+const QUIET: u64 = 512;
 
 /// Asks apt in an image what it offers.
 const OFFER: &str = "apt-get -qq update && apt-get -qq --simulate upgrade";
@@ -195,8 +198,14 @@ impl Contest {
         program::run(self.engine.docker()?.args(["image", "rm", "--force", tag]))?;
         program::run(self.engine.docker()?.args(["builder", "prune", "--all", "--force"]))?;
         // The engine deletes what it forgot when it has time: not while the next build is measured.
-        thread::sleep(COLLECTION);
-        rustix::fs::sync();
+        for _ in 0..PATIENCE {
+            rustix::fs::sync();
+            let before = sectors()?;
+            thread::sleep(Duration::from_secs(1));
+            if sectors()?.saturating_sub(before) < QUIET {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -222,6 +231,17 @@ impl Contest {
 /// anything.
 fn upgrade(image: &str) -> String {
     format!("FROM {image}\nUSER root\nRUN apt-get update && apt-get upgrade -y\n")
+}
+
+/// What the machine's disks have read and written, in sectors: the sixth and the tenth field of each
+/// line of `/proc/diskstats` (kernel documentation, `iostats`).
+fn sectors() -> Result<u64> {
+    let text = fs::read_to_string("/proc/diskstats").context("cannot read /proc/diskstats")?;
+    let fields = text.lines().flat_map(|line| {
+        let mut fields = line.split_whitespace().skip(5).step_by(4);
+        [fields.next(), fields.next()]
+    });
+    Ok(fields.flatten().filter_map(|field| field.parse::<u64>().ok()).sum())
 }
 
 /// Runs a build to its end and tells how long it took and what it did.
