@@ -80,12 +80,12 @@ impl AlpineImage {
     pub fn ensure(self, engine: &Engine, name: &str) -> Result<()> {
         let folder = engine.folder();
         let key = RsaKey::of(folder)?;
-        let root = AlpineRoot::of(self.architecture)?;
+        let root = AlpineRoot::of(engine, self.architecture)?;
         self.ensure_repositories(folder, &root, &key)?;
         let tools = if self.architecture == env::consts::ARCH {
             root.bytes.clone()
         } else {
-            AlpineRoot::of(env::consts::ARCH)?.bytes
+            AlpineRoot::of(engine, env::consts::ARCH)?.bytes
         };
         let (configuration, text) = CHANGED_CONFIGURATION;
         let mut context = BuildContext::new()

@@ -3,21 +3,45 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use flate2::Compression;
 use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use tar::{Archive, EntryType};
 
 use crate::alpine_packages::RELEASE;
 use crate::apk_package::{ApkPackage, File, Kind};
+use crate::engine::Engine;
+use crate::program;
 
 /// Where the archives of root file systems are.
 const VARIABLE: &str = "SUTURE_LAB_ALPINE";
 
 /// The first bytes of every program and shared library.
 const ELF: &[u8] = b"\x7fELF";
+
+/// The root file system of Alpine's own image, as a compressed archive.
+fn pulled(engine: &Engine, architecture: &str) -> Result<Vec<u8>> {
+    let image = format!("docker.io/library/alpine:{RELEASE}");
+    let platform = match architecture {
+        "aarch64" => "--platform=linux/arm64",
+        _ => "--platform=linux/amd64",
+    };
+    let mut create = engine.docker()?;
+    create.args(["container", "create", "--pull=missing", "--quiet", platform, &image, "true"]);
+    let container = program::output(&mut create)?;
+    let container = container.trim();
+    let exported = engine.docker()?.args(["container", "export", container]).output();
+    program::run(engine.docker()?.args(["container", "rm", "--force", container]))?;
+    let exported = exported.context("cannot start: docker container export")?;
+    ensure!(exported.status.success(), "cannot export a container of {image}");
+    let mut archive = GzEncoder::new(Vec::new(), Compression::default());
+    archive.write_all(&exported.stdout)?;
+    Ok(archive.finish()?)
+}
 
 /// The root file system for one architecture.
 #[derive(Debug)]
@@ -28,14 +52,21 @@ pub struct AlpineRoot {
 }
 
 impl AlpineRoot {
-    /// Reads the root file system of an architecture, as Alpine calls it.
-    pub fn of(architecture: &str) -> Result<Self> {
+    /// Reads the root file system of an architecture, as Alpine calls it: from a folder of archives,
+    /// else from what the engine finds under Alpine's name.
+    pub fn of(engine: &Engine, architecture: &str) -> Result<Self> {
         let name = format!("alpine-minirootfs-{RELEASE}-{architecture}.tar.gz");
         let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/images");
         let folder = env::var_os(VARIABLE).filter(|folder| !folder.is_empty());
-        let path = folder.map_or(beside, PathBuf::from).join(&name);
+        let mut path = folder.map_or(beside, PathBuf::from).join(&name);
         if !path.is_file() {
-            bail!("{name} is missing: download it from Alpine, and set {VARIABLE} to its folder");
+            path = engine.folder().folder("roots")?.join(&name);
+        }
+        if !path.is_file() {
+            let root = pulled(engine, architecture).with_context(|| {
+                format!("{name} is missing: set {VARIABLE} to the folder it is in")
+            })?;
+            fs::write(&path, root).with_context(|| format!("cannot write: {}", path.display()))?;
         }
         let bytes = fs::read(&path).with_context(|| format!("cannot read: {}", path.display()))?;
         let files = read_archive(GzDecoder::new(bytes.as_slice()))
