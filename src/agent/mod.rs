@@ -22,7 +22,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::patch::task::{AgentFailure, ApplyTask, FetchTask, Lock, Manager, Task, path};
+use crate::patch::task::{AgentFailure, ApplyTask, FetchTask, Lock, Manager, RpmManager, Task, path};
 
 /// Why a task was not done.
 #[derive(Debug)]
@@ -92,9 +92,14 @@ fn fetch(task: &FetchTask) -> Result<(), Failure> {
     let (outcome, lock) = match task.manager {
         Manager::Apk => apk::fetch(task, files)?,
         Manager::Apt => apt::fetch::run(task, files)?,
+        Manager::Rpm(manager) => return Err(not_there(manager)),
     };
     write_json(&files.join(path::LOCK), &lock)?;
     write_json(Path::new(&format!("{}{}", path::OUT, path::OUTCOME_IN_OUT)), &outcome)
+}
+
+fn not_there(manager: RpmManager) -> Failure {
+    Failure::new(AgentFailure::Bug, format!("{} is not supported yet", manager.as_str()))
 }
 
 fn apply(task: &ApplyTask) -> Result<(), Failure> {
@@ -108,6 +113,7 @@ fn apply(task: &ApplyTask) -> Result<(), Failure> {
     let remains = match task.manager {
         Manager::Apk => apk::apply(&lock, files)?,
         Manager::Apt => apt::apply::run(&lock, files)?,
+        Manager::Rpm(manager) => return Err(not_there(manager)),
     };
     settle::run(&settle::Settle {
         root: Path::new("/"),
