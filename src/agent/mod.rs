@@ -12,6 +12,7 @@
 mod apk;
 mod apt;
 mod attributes;
+mod changes;
 mod fetched;
 mod lift;
 mod process;
@@ -22,7 +23,9 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::patch::task::{AgentFailure, ApplyTask, FetchTask, Lock, Manager, RpmManager, Task, path};
+use crate::patch::task::{
+    AgentFailure, ApplyTask, FetchTask, Lock, Manager, RpmManager, Task, path,
+};
 
 /// Why a task was not done.
 #[derive(Debug)]
