@@ -3,19 +3,21 @@
 /// A family of systems.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Family {
-    /// Its name, as scanners write it.
+    /// Its name.
     pub name: &'static str,
     /// How package URLs name its packages.
     pub purl_type: &'static str,
     /// Its package database: a system that has this file is of the family.
     pub database: &'static str,
-    /// Writes what the package manager knows, one fact a line behind its kind, and the paths with
-    /// `$tab` between their facts.
+    /// Writes what the package manager knows, one fact a line behind its kind, and the paths; a tab is
+    /// `$tab` where nothing else makes one.
     pub(crate) look: &'static str,
     /// What an upgrade of any package may change: the books of the package manager and the linker.
     pub books: &'static [&'static str],
     /// What an upgrade may change that brings a new package.
     pub books_of_new_packages: &'static [&'static str],
+    /// Whether a package that comes with an upgrade is marked as installed for the sake of others.
+    pub marks_new_packages: bool,
     /// Folders whose files are named after packages: those of upgraded ones may change.
     pub books_by_package: &'static [&'static str],
     /// Folders of books that any package may change, and the names in them that stay.
@@ -27,7 +29,7 @@ pub struct Family {
 }
 
 /// All families.
-pub const FAMILIES: [&Family; 2] = [&DEBIAN, &ALPINE];
+pub const FAMILIES: [&Family; 3] = [&DEBIAN, &ALPINE, &RPM];
 
 /// Debian with dpkg and apt.
 pub const DEBIAN: Family = Family {
@@ -53,6 +55,7 @@ dpkg --print-architecture | sed "s/^/architecture\t/"
         "var/lib/dpkg/status",
     ],
     books_of_new_packages: &["var/lib/apt/extended_states"],
+    marks_new_packages: true,
     books_by_package: &["var/lib/dpkg/info/"],
     shared_books: &[("var/lib/dpkg/triggers/", &["Lock", "Unincorp"])],
     kept: &[],
@@ -90,8 +93,53 @@ apk --print-arch | sed "s/^/architecture\t/"
 "#,
     books: &["lib/apk/db/installed", "lib/apk/db/scripts.tar", "lib/apk/db/triggers"],
     books_of_new_packages: &[],
+    marks_new_packages: true,
     books_by_package: &[],
     shared_books: &[],
     kept: &["etc/apk/world", "lib/apk/db/lock"],
     merged: &[],
+};
+
+/// What is made of rpm packages, whichever manager they have. The database is here everywhere, by a link
+/// where it is elsewhere.
+///
+/// What rpm complains about: files that differ from what packages say, but for their times, and
+/// dependencies. Files that others write belong to no package here, though rpm lists them. Only the
+/// managers' own books have marks, and rpm does not write them.
+pub const RPM: Family = Family {
+    name: "rpm",
+    purl_type: "rpm",
+    database: "/var/lib/rpm/rpmdb.sqlite",
+    look: r#"
+find / -xdev ! -path /etc/hosts ! -path /etc/hostname ! -path /etc/resolv.conf ! -path /.dockerenv \
+    -printf "path\t%P\t%y\t%m\t%U:%G\t%l\n"
+rpm --query --all --queryformat \
+    "package\t%{NAME}:%{ARCH}\t%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\tii \n" \
+    | grep -v "^package${tab}gpg-pubkey:"
+rpm --query --all --queryformat \
+    "[list\t%{=NAME}:%{=ARCH}\t%{FILENAMES}\t%{FILEFLAGS:fflags}\n]" \
+    | awk -F "$tab" -v OFS="$tab" '$4 !~ /g/ { print $1, $2, $3 }'
+rpm --verify --all --nomtime | sort | sed "s/^/audit\t/"
+for manager in /usr/bin/dnf /usr/libexec/lab/dnf; do
+    [ ! -x "$manager" ] || "$manager" -q -C repoquery --installed --qf "%{name} %{reason}\n" \
+        | awk -v OFS="$tab" 'tolower($2) ~ /^(dependency|weak)/ { print "automatic", $1 }'
+done
+[ ! -e /var/lib/zypp/AutoInstalled ] || sed "/^#/d; s/^/automatic\t/" /var/lib/zypp/AutoInstalled
+for file in /etc/dnf/dnf.conf /etc/dnf/plugins/versionlock.list /etc/dnf/versionlock.toml \
+    /etc/tdnf/tdnf.conf /etc/tdnf/locks.d/* /etc/yum.conf /etc/yum/pluginconf.d/* /etc/zypp/locks
+do
+    [ ! -e "$file" ] || sed "s|^|held\t$file: |" "$file"
+done
+. /etc/os-release
+case "$ID" in almalinux) ID=alma ;; esac
+printf "distribution\t%s\nrelease\t%s\n" "$ID" "$VERSION_ID"
+rpm --eval "architecture$tab%{_arch}"
+"#,
+    books: &["etc/ld.so.cache", "usr/lib/sysimage/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite"],
+    books_of_new_packages: &[],
+    marks_new_packages: false,
+    books_by_package: &[],
+    shared_books: &[],
+    kept: &[],
+    merged: &["bin", "lib", "lib32", "lib64", "sbin"],
 };

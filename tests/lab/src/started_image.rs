@@ -25,8 +25,10 @@ pub struct System {
     pub family: &'static Family,
     /// Every path but those that the engine makes, relative.
     pub paths: BTreeMap<String, Path>,
-    /// The installed packages with their versions.
-    pub packages: BTreeMap<String, String>,
+    /// What scanners call the distribution.
+    pub distribution: String,
+    /// The installed packages with their versions: several of those that are installed side by side.
+    pub packages: BTreeMap<String, BTreeSet<String>>,
     /// The paths that belong to each package, relative.
     pub lists: BTreeMap<String, BTreeSet<String>>,
     /// The packages that were installed for the sake of others.
@@ -70,6 +72,7 @@ impl System {
     fn empty(family: &'static Family) -> Self {
         Self {
             family,
+            distribution: family.name.to_owned(),
             paths: BTreeMap::new(),
             packages: BTreeMap::new(),
             lists: BTreeMap::new(),
@@ -93,7 +96,7 @@ impl System {
                     Some((*digest).to_owned());
             }
             ["package", name, version, "ii " | "hi "] => {
-                self.packages.insert((*name).to_owned(), (*version).to_owned());
+                self.packages.entry((*name).to_owned()).or_default().insert((*version).to_owned());
             }
             ["package", ..] => {}
             ["list", package, path] => {
@@ -107,6 +110,7 @@ impl System {
             ["held", package] => {
                 self.held.insert((*package).to_owned());
             }
+            ["distribution", name] => (*name).clone_into(&mut self.distribution),
             ["release", version] => (*version).clone_into(&mut self.release),
             ["architecture", name] => (*name).clone_into(&mut self.architecture),
             _ => bail!("unknown fact"),
@@ -126,23 +130,37 @@ impl System {
         if self.family.merged.contains(&first) { format!("usr/{path}") } else { path.to_owned() }
     }
 
-    /// The version of a package whose architecture does not matter.
+    /// The version of a package whose architecture does not matter, or one of its versions.
     pub fn version(&self, package: &str) -> Option<&str> {
-        let with_architecture = format!("{package}:");
-        let mut packages = self.packages.iter();
-        let found =
-            packages.find(|(name, _)| *name == package || name.starts_with(&with_architecture));
-        found.map(|(_, version)| version.as_str())
+        self.versions(package).next_back()?.last().map(String::as_str)
+    }
+
+    /// The versions of a package, once for each architecture that it is installed for.
+    pub fn versions(&self, package: &str) -> impl DoubleEndedIterator<Item = &BTreeSet<String>> {
+        let is_it = move |name: &str| name_of(name) == package;
+        self.packages.iter().filter(move |(name, _)| is_it(name)).map(|(_, versions)| versions)
     }
 
     /// The packages that have another version here than in an original, or are new.
     pub fn changed_since<'a>(&'a self, original: &Self) -> BTreeMap<&'a str, &'a str> {
-        self.packages
-            .iter()
-            .filter(|(name, version)| original.packages.get(*name) != Some(version))
-            .map(|(name, version)| (name.as_str(), version.as_str()))
-            .collect()
+        let new = |(name, versions): (&'a String, &'a BTreeSet<String>)| {
+            let known = original.packages.get(name);
+            let is_new = |version: &&String| known.is_none_or(|known| !known.contains(*version));
+            Some((name.as_str(), versions.iter().rfind(is_new)?.as_str()))
+        };
+        self.packages.iter().filter_map(new).collect()
     }
+
+    /// The packages that are not there any more.
+    pub fn gone_since<'a>(&self, original: &'a Self) -> BTreeSet<&'a str> {
+        let names = original.packages.keys().filter(|name| !self.packages.contains_key(*name));
+        names.map(String::as_str).collect()
+    }
+}
+
+/// A package's name without its architecture.
+pub fn name_of(package: &str) -> &str {
+    package.split(':').next().unwrap_or(package)
 }
 
 /// Writes all that [`System`] knows, the family's name first.

@@ -18,7 +18,7 @@ pub struct Finding {
 
 /// The report on an image.
 pub fn write(name: &str, image: &StoredImage, system: &System, findings: &[Finding]) -> Value {
-    let (family, release) = (system.family.name, &system.release);
+    let (family, release) = (&system.distribution, &system.release);
     let vulnerabilities: Vec<Value> =
         findings.iter().map(|finding| found(finding, system)).collect();
     let repository = name.rsplit_once(':').map_or(name, |(repository, _)| repository);
@@ -47,15 +47,21 @@ pub fn write(name: &str, image: &StoredImage, system: &System, findings: &[Findi
 /// A finding as Trivy writes it. It leaves the fixed version out when there is none.
 fn found(finding: &Finding, system: &System) -> Value {
     let Finding { id, package, fixed } = finding;
-    let System { architecture, family, .. } = system;
-    let (purl_type, vendor) = (family.purl_type, family.name);
+    let System { architecture, distribution, .. } = system;
+    let purl_type = system.family.purl_type;
     let installed = system.version(package).unwrap_or("0");
+    let (version, epoch) = match installed.split_once(':') {
+        Some((epoch, version)) => (version, format!("&epoch={epoch}")),
+        None => (installed, String::new()),
+    };
     let mut value = json!({
         "VulnerabilityID": id,
         "PkgID": format!("{package}@{installed}"),
         "PkgName": package,
         "PkgIdentifier": {
-            "PURL": format!("pkg:{purl_type}/{vendor}/{package}@{installed}?arch={architecture}"),
+            "PURL": format!(
+                "pkg:{purl_type}/{distribution}/{package}@{version}?arch={architecture}{epoch}"
+            ),
         },
         "InstalledVersion": installed,
         "Status": if fixed.is_some() { "fixed" } else { "affected" },

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use suture_lab::started_image::name_of;
 use suture_lab::stored_image::{Entry, EntryKind, StoredImage};
 
 use super::observed::Observed;
@@ -82,26 +83,39 @@ impl Judge<'_> {
     fn packages(&self, said: &str) -> Vec<String> {
         let (before, after) = (&self.original.system, &self.result.system);
         let mut complaints = Vec::new();
-        for name in before.packages.keys().filter(|name| !after.packages.contains_key(*name)) {
-            complaints.push(format!("a package is gone: {name}"));
+        let gone: BTreeSet<&str> = after.gone_since(before).into_iter().map(name_of).collect();
+        let expected: BTreeSet<&str> = self.expect.gone.iter().map(String::as_str).collect();
+        for package in gone.difference(&expected) {
+            complaints.push(format!("a package is gone: {package}"));
+        }
+        for package in expected.difference(&gone) {
+            complaints.push(format!("a package is not gone: {package}"));
+        }
+        for (package, versions) in before.packages.iter().filter(|(_, known)| known.len() > 1) {
+            if !after.packages.get(package).is_some_and(|known| known.is_superset(versions)) {
+                complaints.push(format!("{package} has lost one of its versions"));
+            }
         }
         let changed = after.changed_since(before);
         if self.expect.some_packages && changed.is_empty() {
             complaints.push("no package is newer".to_owned());
         }
         for (package, version) in &self.expect.packages {
-            let got = after.version(package).unwrap_or("none");
-            if got != version {
-                complaints.push(format!("{package} is {got}, not {version}"));
+            if after.version(package).is_none() {
+                complaints.push(format!("there is no {package}"));
+            }
+            for versions in after.versions(package).filter(|known| !known.contains(version)) {
+                complaints.push(format!("{package} is {versions:?}, not {version}"));
             }
         }
         let said = with_single_blanks(said);
         for (package, version) in changed {
-            let name = name(package);
+            let name = name_of(package);
             if !self.expect.some_packages && !self.expect.packages.contains_key(name) {
                 complaints.push(format!("{package} has changed to {version}"));
             }
-            let old = before.packages.get(package).map_or("(new)", String::as_str);
+            let old = before.packages.get(package).and_then(BTreeSet::last);
+            let old = old.map_or("(new)", String::as_str);
             if !said.contains(&format!("{name} {old} {version}")) {
                 complaints.push(format!("the summary lacks {name} {old} {version}"));
             }
@@ -113,12 +127,14 @@ impl Judge<'_> {
     fn database(&self) -> Vec<String> {
         let (before, after) = (&self.original.system, &self.result.system);
         let mut complaints = Vec::new();
-        if after.audit != before.audit {
-            complaints.push(format!("the package manager complains: {}", after.audit.join("; ")));
+        for words in after.audit.iter().filter(|words| !before.audit.contains(words)) {
+            complaints.push(format!("the package manager complains: {words}"));
         }
         let new = after.packages.keys().filter(|package| !before.packages.contains_key(*package));
         let mut automatic = before.automatic.clone();
-        automatic.extend(new.map(|package| name(package).to_owned()));
+        if before.family.marks_new_packages {
+            automatic.extend(new.map(|package| name_of(package).to_owned()));
+        }
         if automatic != after.automatic {
             let differ: Vec<_> = automatic.symmetric_difference(&after.automatic).collect();
             complaints.push(format!("marks of automatic packages differ: {differ:?}"));
@@ -222,11 +238,13 @@ impl Judge<'_> {
     fn entries(&self) -> Vec<String> {
         let (before, after) = (&self.original.system, &self.result.system);
         let changed: BTreeSet<&str> = after.changed_since(before).into_keys().collect();
+        let touched: BTreeSet<&str> =
+            changed.iter().copied().chain(after.gone_since(before)).map(name_of).collect();
         // What the old and the new versions of the upgraded packages own.
         let owned: BTreeSet<String> = [before, after]
             .into_iter()
             .flat_map(|system| &system.lists)
-            .filter(|(package, _)| changed.iter().any(|changed| name(changed) == name(package)))
+            .filter(|(package, _)| touched.contains(name_of(package)))
             .flat_map(|(_, paths)| paths)
             .map(|path| before.merged(path))
             .collect();
@@ -235,12 +253,16 @@ impl Judge<'_> {
         for entry in entries {
             let path = entry.path.as_str();
             let (old, new) = (before.paths.get(path), after.paths.get(path));
-            let holds_more = || {
-                let folder = format!("{path}/");
-                entries.iter().any(|other| other.path.starts_with(&folder))
-            };
+            let folder = format!("{path}/");
+            let holds_more = || entries.iter().any(|other| other.path.starts_with(&folder));
+            // rpm's packages need not own the folders of their files.
+            let is_new_of_owned =
+                || old.is_none() && owned.iter().any(|path| path.starts_with(&folder));
             let same = old.is_some() && old == new;
             if entry.kind == EntryKind::Folder && same && (path.is_empty() || holds_more()) {
+                continue;
+            }
+            if entry.kind == EntryKind::Folder && is_new_of_owned() {
                 continue;
             }
             if same {
@@ -287,7 +309,7 @@ impl Judge<'_> {
         let is_new = |package: &&str| !before.packages.contains_key(*package);
         let is_of_changed = |file: &str| {
             let package = file.rsplit_once('.').map_or(file, |(package, _)| package);
-            changed.iter().any(|changed| name(changed) == name(package))
+            changed.iter().any(|changed| name_of(changed) == name_of(package))
         };
         let is_by_package = |folder: &&str| path.strip_prefix(*folder).is_some_and(is_of_changed);
         let is_shared = |(folder, stay): &(&str, &[&str])| {
@@ -299,9 +321,4 @@ impl Judge<'_> {
             || family.books_by_package.iter().any(is_by_package)
             || family.shared_books.iter().any(is_shared)
     }
-}
-
-/// A package's name without its architecture.
-fn name(package: &str) -> &str {
-    package.split(':').next().unwrap_or(package)
 }
