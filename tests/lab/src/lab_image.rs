@@ -31,7 +31,7 @@ pub enum Recipe {
 }
 
 /// Every image the lab can make.
-pub const IMAGES: [(&str, Recipe); 36] = [
+pub const IMAGES: [(&str, Recipe); 46] = [
     ("lab/almalinux:9.4", Recipe::Rpm(RpmImage::of(&ALMALINUX))),
     (
         "lab/almalinux:9.4-conflicting",
@@ -41,7 +41,46 @@ pub const IMAGES: [(&str, Recipe); 36] = [
         "lab/almalinux:9.4-microdnf",
         Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Microdnf)),
     ),
+    (
+        "lab/almalinux:9.4-microdnf-conflicting",
+        Recipe::Rpm(
+            RpmImage::of(&ALMALINUX).managed_by(StandIn::Microdnf).with(Updates::Conflicting),
+        ),
+    ),
+    (
+        "lab/almalinux:9.4-microdnf-tampered",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Microdnf).with(Updates::Tampered)),
+    ),
+    (
+        "lab/almalinux:9.4-microdnf-unsigned",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Microdnf).with(Updates::Unsigned)),
+    ),
     ("lab/almalinux:9.4-tdnf", Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Tdnf))),
+    (
+        "lab/almalinux:9.4-tdnf-conflicting",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Tdnf).with(Updates::Conflicting)),
+    ),
+    (
+        "lab/almalinux:9.4-tdnf-tampered",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Tdnf).with(Updates::Tampered)),
+    ),
+    (
+        "lab/almalinux:9.4-tdnf-unsigned",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Tdnf).with(Updates::Unsigned)),
+    ),
+    ("lab/almalinux:9.4-yum", Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Yum))),
+    (
+        "lab/almalinux:9.4-yum-conflicting",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Yum).with(Updates::Conflicting)),
+    ),
+    (
+        "lab/almalinux:9.4-yum-tampered",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Yum).with(Updates::Tampered)),
+    ),
+    (
+        "lab/almalinux:9.4-yum-unsigned",
+        Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Yum).with(Updates::Unsigned)),
+    ),
     ("lab/almalinux:9.4-tampered", Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Tampered))),
     (
         "lab/almalinux:9.4-unreachable",

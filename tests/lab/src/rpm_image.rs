@@ -30,6 +30,8 @@ pub enum StandIn {
     Microdnf,
     /// tdnf.
     Tdnf,
+    /// yum 3.
+    Yum,
 }
 
 impl RpmImage {
@@ -83,6 +85,9 @@ impl RpmImage {
             StandIn::Tdnf => context
                 .argument("STAND_IN", "tdnf")
                 .file("stand-in/tdnf", include_str!("../images/almalinux/tdnf")),
+            StandIn::Yum => context
+                .argument("STAND_IN", "yum")
+                .file("stand-in/yum", include_str!("../images/almalinux/yum")),
         })
     }
 
@@ -96,6 +101,17 @@ impl RpmImage {
             (StandIn::Tdnf, _) => vec![
                 ("etc/tdnf/tdnf.conf", excluding(include_str!("../images/almalinux/tdnf.conf"))),
                 ("etc/tdnf/locks.d/lab.conf", format!("{LOCKED}\n")),
+            ],
+            (StandIn::Yum, _) => vec![
+                (
+                    "etc/yum.conf",
+                    format!("{}exclude={EXCLUDED}\n", include_str!("../images/almalinux/yum.conf")),
+                ),
+                (
+                    "etc/yum/pluginconf.d/versionlock.conf",
+                    include_str!("../images/almalinux/versionlock.conf").to_owned(),
+                ),
+                ("etc/yum/pluginconf.d/versionlock.list", format!("0:{LOCKED}-1.0-1.*\n")),
             ],
             (StandIn::No, Manager::Dnf) => vec![
                 ("etc/dnf/dnf.conf", almalinux()),
