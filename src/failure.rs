@@ -282,15 +282,16 @@ impl From<ProbeError> for Failure {
                 Code::NoPackageManager,
                 Some("images without their own package manager are not supported yet"),
             ),
-            ProbeError::Database { .. } | ProbeError::NoDatabase(_) => {
-                (Code::PackageDatabase, None)
-            }
+            ProbeError::Database { .. }
+            | ProbeError::NoDatabase(_)
+            | ProbeError::OutOfReach { .. } => (Code::PackageDatabase, None),
             ProbeError::Unfinished(_) => (
                 Code::PackageDatabase,
                 Some("install them again in the image's own build, or finish: dpkg --configure -a"),
             ),
             ProbeError::NoRepositories(_)
             | ProbeError::ApkRepositories(_)
+            | ProbeError::RpmConfiguration(_)
             | ProbeError::Sources(_) => (
                 Code::NoRepositories,
                 Some("the image's own configuration must say where packages come from"),

@@ -14,19 +14,23 @@ use crate::package::PackageName;
 use crate::patch::task::{Manager, Repositories};
 use crate::pkgdb::apk::ApkError;
 use crate::pkgdb::dpkg::DpkgError;
+use crate::pkgdb::rpm::RpmDatabaseError;
 use crate::pkgdb::{Database, InstalledPackage};
 use crate::platform::Platform;
 use crate::reference::ImageReference;
 use crate::repository::apk::ApkRepositoriesError;
 use crate::repository::apt::AptSourcesError;
+use crate::repository::rpm::RpmConfigurationError;
 use crate::request::context::Context;
 use crate::request::{ImageInput, Request};
 
 mod apk;
 mod dpkg;
+mod rpm;
 
 pub use apk::ApkSystem;
 pub use dpkg::DpkgSystem;
+pub use rpm::{OutOfReach, RpmSystem};
 
 /// Largest file of a few lines, such as `os-release`; real ones have a few hundred bytes.
 const SMALL_FILE_LIMIT: u64 = 64 << 10;
@@ -72,6 +76,8 @@ pub enum System {
     Apk(ApkSystem),
     /// Debian and its kin.
     Dpkg(DpkgSystem),
+    /// Red Hat, SUSE and their kin.
+    Rpm(RpmSystem),
 }
 
 impl System {
@@ -80,6 +86,7 @@ impl System {
         match self {
             Self::Apk(_) => Manager::Apk,
             Self::Dpkg(_) => Manager::Apt,
+            Self::Rpm(system) => Manager::Rpm(system.manager),
         }
     }
 
@@ -87,7 +94,7 @@ impl System {
     /// are wanted, which the small repositories probably have.
     pub fn repositories(&self, small_first: bool) -> Vec<Repositories> {
         let small = match self {
-            Self::Apk(_) => None,
+            Self::Apk(_) | Self::Rpm(_) => None,
             Self::Dpkg(system) => system.small_repositories(),
         };
         let small = small.filter(|_| small_first);
@@ -100,6 +107,7 @@ impl System {
         match self {
             Self::Apk(system) => system.index_addresses(),
             Self::Dpkg(system) => system.index_addresses(),
+            Self::Rpm(system) => system.index_addresses(),
         }
     }
 
@@ -108,6 +116,7 @@ impl System {
         match self {
             Self::Apk(system) => &system.installed.database,
             Self::Dpkg(system) => &system.database,
+            Self::Rpm(system) => &system.installed,
         }
     }
 }
@@ -163,6 +172,14 @@ pub enum ProbeError {
         /// Why.
         source: DatabaseError,
     },
+    /// The package database is there, but its bytes do not tell what is installed.
+    #[error("the package database {path} cannot be read without a container: {why}")]
+    OutOfReach {
+        /// Where it is.
+        path: &'static str,
+        /// Why.
+        why: OutOfReach,
+    },
     /// Something was interrupted when the image was built.
     #[error("packages of the image are half-installed: {}", list(.0))]
     Unfinished(Vec<PackageName>),
@@ -175,6 +192,9 @@ pub enum ProbeError {
     /// apt's repositories' configuration cannot be read.
     #[error("the configuration of the package repositories cannot be read: {0}")]
     Sources(#[from] AptSourcesError),
+    /// The configuration of the rpm family's managers cannot be read.
+    #[error(transparent)]
+    RpmConfiguration(#[from] RpmConfigurationError),
 }
 
 /// Why a package database cannot be read.
@@ -186,6 +206,9 @@ pub enum DatabaseError {
     /// dpkg's.
     #[error(transparent)]
     Dpkg(#[from] DpkgError),
+    /// rpm's.
+    #[error(transparent)]
+    Rpm(#[from] RpmDatabaseError),
 }
 
 fn list(names: &[PackageName]) -> String {
@@ -257,6 +280,7 @@ pub async fn system(gateway: &impl Gateway, tree: &Ref) -> Result<Probe, ProbeEr
             let base_suites = base_suites.into_iter().map(ToOwned::to_owned).collect();
             System::Dpkg(dpkg::system(gateway, tree, base_suites).await?)
         }
+        Family::Rpm => System::Rpm(rpm::system(gateway, tree, &os_release).await?),
     };
     let unfinished: Vec<&InstalledPackage> = system.database().unfinished().collect();
     if !unfinished.is_empty() {
@@ -285,5 +309,6 @@ pub async fn database_of(
     match system {
         System::Apk(system) => apk::database(gateway, tree, system).await,
         System::Dpkg(_) => dpkg::database(gateway, tree).await?.ok_or(dpkg::NO_DATABASE),
+        System::Rpm(system) => rpm::database(gateway, tree, system).await,
     }
 }
