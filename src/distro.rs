@@ -138,6 +138,8 @@ pub enum Family {
     Apk,
     /// dpkg and apt.
     Dpkg,
+    /// rpm and what resolves and downloads for it.
+    Rpm,
 }
 
 /// A release and the day until which it gets security updates without a contract.
@@ -147,6 +149,20 @@ pub struct Release {
     pub version_id: &'static str,
     /// The last day.
     pub end_of_life: Date,
+}
+
+/// How much of `VERSION_ID` the variable `$releasever` of rpm's repositories is: it is the version of the package
+/// that says which release this is, and that is often written otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleaseVariable {
+    /// All.
+    Whole,
+    /// What is before the first dot.
+    Major,
+    /// What is before the second dot.
+    MajorAndMinor,
+    /// It cannot be told from `VERSION_ID`.
+    Unknown,
 }
 
 /// A row of the table of distributions.
@@ -160,6 +176,10 @@ pub struct Distro {
     pub releases: &'static [Release],
     /// Names under which a repository offers the whole distribution, besides the code name.
     pub base_aliases: &'static [&'static str],
+    /// What scanners call it besides its `ID` (Trivy's `OS.Family`, Grype's `distro.name`).
+    pub scanner_names: &'static [&'static str],
+    /// What `$releasever` is.
+    pub release_variable: ReleaseVariable,
 }
 
 const fn release(version_id: &'static str, year: i16, month: i8, day: i8) -> Release {
@@ -213,40 +233,140 @@ const ALPINE_RELEASES: &[Release] = &[
 const DEBIAN_ALIASES: &[&str] =
     &["stable", "oldstable", "oldoldstable", "testing", "unstable", "sid"];
 
+const LEAP_NAMES: &[&str] = &["opensuse", "opensuse.leap"];
+const TUMBLEWEED_NAMES: &[&str] = &["opensuse", "opensuse.tumbleweed"];
+const SLE_NAMES: &[&str] = &["suse linux enterprise server", "sles", "sle_hpc"];
+
+/// Its wiki, «Release Notes».
+const ALMALINUX_RELEASES: &[Release] =
+    &[release("8", 2029, 3, 1), release("9", 2032, 5, 31), release("10", 2035, 5, 31)];
+
+/// AWS, «Amazon Linux 2 FAQs» and the guide of Amazon Linux 2023, «Release cadence».
+const AMAZON_RELEASES: &[Release] =
+    &[release("2018.03", 2023, 12, 31), release("2", 2026, 6, 30), release("2023", 2029, 6, 30)];
+
+/// Microsoft, «Azure Linux release cadence and lifecycle»; before 3.0 it was named Mariner.
+const AZURE_RELEASES: &[Release] =
+    &[release("1.0", 2023, 8, 31), release("2.0", 2025, 7, 31), release("3.0", 2027, 8, 31)];
+
+/// centos.org, «End Dates». `CentOS` Linux 8, which ended on 2021-12-31, says the same of itself as Stream 8.
+const CENTOS_RELEASES: &[Release] = &[
+    release("7", 2024, 6, 30),
+    release("8", 2024, 5, 31),
+    release("9", 2027, 5, 31),
+    release("10", 2030, 1, 1),
+];
+
+/// Fedora's schedules, as endoflife.date has them: four weeks after the release after the next.
+const FEDORA_RELEASES: &[Release] = &[
+    release("37", 2023, 12, 5),
+    release("38", 2024, 5, 21),
+    release("39", 2024, 11, 26),
+    release("40", 2025, 5, 13),
+    release("41", 2025, 12, 15),
+    release("42", 2026, 5, 13),
+    release("43", 2026, 12, 9),
+];
+
+/// en.opensuse.org/Lifetime.
+const LEAP_RELEASES: &[Release] = &[
+    release("15.3", 2022, 12, 31),
+    release("15.4", 2023, 12, 7),
+    release("15.5", 2024, 12, 31),
+    release("15.6", 2026, 4, 30),
+    release("16.0", 2027, 10, 31),
+];
+
+/// Oracle, «Lifetime Support Policy: Operating Systems», Premier Support.
+const ORACLE_RELEASES: &[Release] = &[
+    release("7", 2024, 12, 31),
+    release("8", 2029, 7, 31),
+    release("9", 2032, 6, 30),
+    release("10", 2035, 6, 30),
+];
+
+/// Broadcom's life cycle, as endoflife.date has it; that of 5.0 is open.
+const PHOTON_RELEASES: &[Release] = &[
+    release("1.0", 2022, 2, 28),
+    release("2.0", 2022, 12, 1),
+    release("3.0", 2025, 10, 2),
+    release("4.0", 2027, 10, 11),
+];
+
+/// Red Hat, «Enterprise Linux Life Cycle», maintenance support.
+const RHEL_RELEASES: &[Release] = &[
+    release("7", 2024, 6, 30),
+    release("8", 2029, 5, 31),
+    release("9", 2032, 5, 31),
+    release("10", 2035, 5, 31),
+];
+
+/// Rocky's wiki, «Rocky Linux Release and Version Guide».
+const ROCKY_RELEASES: &[Release] =
+    &[release("8", 2029, 5, 31), release("9", 2032, 5, 31), release("10", 2035, 5, 31)];
+
+/// SUSE, «Product Support Lifecycle», general support.
+const SLE_RELEASES: &[Release] = &[
+    release("12.5", 2024, 10, 31),
+    release("15.3", 2022, 12, 31),
+    release("15.4", 2023, 12, 31),
+    release("15.5", 2024, 12, 31),
+    release("15.6", 2025, 12, 31),
+    release("15.7", 2031, 7, 31),
+    release("16.0", 2027, 11, 30),
+];
+
+/// A row of the rpm family.
+const fn rpm_based(
+    id: &'static str,
+    releases: &'static [Release],
+    release_variable: ReleaseVariable,
+    scanner_names: &'static [&'static str],
+) -> Distro {
+    let family = Family::Rpm;
+    Distro { id, family, releases, base_aliases: &[], scanner_names, release_variable }
+}
+
+/// A row of another family.
+const fn other(
+    id: &'static str,
+    family: Family,
+    releases: &'static [Release],
+    base_aliases: &'static [&'static str],
+) -> Distro {
+    let release_variable = ReleaseVariable::Unknown;
+    Distro { id, family, releases, base_aliases, scanner_names: &[], release_variable }
+}
+
 /// The distributions that we know, sorted by `ID`.
 pub const DISTROS: &[Distro] = &[
-    Distro { id: "alpine", family: Family::Apk, releases: ALPINE_RELEASES, base_aliases: &[] },
-    Distro { id: "chainguard", family: Family::Apk, releases: &[], base_aliases: &[] },
-    Distro {
-        id: "debian",
-        family: Family::Dpkg,
-        releases: DEBIAN_RELEASES,
-        base_aliases: DEBIAN_ALIASES,
-    },
+    rpm_based("almalinux", ALMALINUX_RELEASES, ReleaseVariable::Major, &["alma"]),
+    other("alpine", Family::Apk, ALPINE_RELEASES, &[]),
+    // Its `$releasever` is a day's version such as `2023.5.20240805`.
+    rpm_based("amzn", AMAZON_RELEASES, ReleaseVariable::Unknown, &["amazon", "amazonlinux"]),
+    rpm_based("azurelinux", AZURE_RELEASES, ReleaseVariable::MajorAndMinor, &[]),
+    rpm_based("centos", CENTOS_RELEASES, ReleaseVariable::Major, &[]),
+    other("chainguard", Family::Apk, &[], &[]),
+    other("debian", Family::Dpkg, DEBIAN_RELEASES, DEBIAN_ALIASES),
     // Devuan follows Debian's releases under numbers of its own, and announces no dates.
-    Distro { id: "devuan", family: Family::Dpkg, releases: &[], base_aliases: DEBIAN_ALIASES },
-    Distro {
-        id: "kali",
-        family: Family::Dpkg,
-        releases: &[],
-        base_aliases: &["kali-rolling", "kali-last-snapshot"],
-    },
-    Distro { id: "linuxmint", family: Family::Dpkg, releases: &[], base_aliases: &[] },
-    Distro { id: "postmarketos", family: Family::Apk, releases: &[], base_aliases: &[] },
+    other("devuan", Family::Dpkg, &[], DEBIAN_ALIASES),
+    rpm_based("fedora", FEDORA_RELEASES, ReleaseVariable::Whole, &[]),
+    other("kali", Family::Dpkg, &[], &["kali-rolling", "kali-last-snapshot"]),
+    other("linuxmint", Family::Dpkg, &[], &[]),
+    rpm_based("mariner", AZURE_RELEASES, ReleaseVariable::MajorAndMinor, &["cbl-mariner"]),
+    rpm_based("ol", ORACLE_RELEASES, ReleaseVariable::Major, &["oracle", "oraclelinux"]),
+    rpm_based("opensuse-leap", LEAP_RELEASES, ReleaseVariable::Whole, LEAP_NAMES),
+    rpm_based("opensuse-tumbleweed", &[], ReleaseVariable::Whole, TUMBLEWEED_NAMES),
+    rpm_based("photon", PHOTON_RELEASES, ReleaseVariable::MajorAndMinor, &[]),
+    other("postmarketos", Family::Apk, &[], &[]),
     // Raspbian takes Debian's releases, but has no LTS project; so Debian's days are the latest possible.
-    Distro {
-        id: "raspbian",
-        family: Family::Dpkg,
-        releases: DEBIAN_RELEASES,
-        base_aliases: DEBIAN_ALIASES,
-    },
-    Distro {
-        id: "ubuntu",
-        family: Family::Dpkg,
-        releases: UBUNTU_RELEASES,
-        base_aliases: &["devel"],
-    },
-    Distro { id: "wolfi", family: Family::Apk, releases: &[], base_aliases: &[] },
+    other("raspbian", Family::Dpkg, DEBIAN_RELEASES, DEBIAN_ALIASES),
+    rpm_based("rhel", RHEL_RELEASES, ReleaseVariable::Major, &["redhat"]),
+    rpm_based("rocky", ROCKY_RELEASES, ReleaseVariable::Major, &["rockylinux"]),
+    rpm_based("sled", SLE_RELEASES, ReleaseVariable::Whole, SLE_NAMES),
+    rpm_based("sles", SLE_RELEASES, ReleaseVariable::Whole, SLE_NAMES),
+    other("ubuntu", Family::Dpkg, UBUNTU_RELEASES, &["devel"]),
+    other("wolfi", Family::Apk, &[], &[]),
 ];
 
 /// Why an image's distribution cannot be patched.
@@ -291,6 +411,21 @@ pub fn end_of_life(os_release: &OsRelease) -> Option<Date> {
     let version_id = os_release.version_id()?;
     let releases = find(os_release.id())?.releases;
     release_of(releases, version_id).map(|release| release.end_of_life)
+}
+
+/// The value of `$releasever` in the addresses of rpm's repositories, if `VERSION_ID` tells.
+///
+/// Only by `ID`, as the end of life.
+pub fn release_variable(os_release: &OsRelease) -> Option<&str> {
+    let version = os_release.version_id()?;
+    let dots = match find(os_release.id())?.release_variable {
+        ReleaseVariable::Whole => return Some(version),
+        ReleaseVariable::Major => 1,
+        ReleaseVariable::MajorAndMinor => 2,
+        ReleaseVariable::Unknown => return None,
+    };
+    let end = version.match_indices('.').nth(dots - 1);
+    end.map_or(Some(version), |(end, _)| version.get(..end))
 }
 
 /// The row that a version belongs to: `3.20` has `3.20.3`.
@@ -375,11 +510,14 @@ mod tests {
             ("ID=pop\nID_LIKE=\"ubuntu debian\"", "ubuntu"),
             ("ID=neon\nID_LIKE=\"unknown debian\"", "debian"),
             ("ID_LIKE=debian", "debian"),
+            ("ID=eurolinux\nID_LIKE=\"rhel fedora centos\"", "rhel"),
         ] {
             assert_eq!(identify(&OsRelease::parse(text.as_bytes())).unwrap().id, id, "{text}");
         }
-        let list = "alpine, chainguard, debian, devuan, kali, linuxmint, postmarketos, raspbian, \
-                    ubuntu, wolfi and distributions made from them";
+        let list = "almalinux, alpine, amzn, azurelinux, centos, chainguard, debian, devuan, fedora, \
+                    kali, linuxmint, mariner, ol, opensuse-leap, opensuse-tumbleweed, photon, \
+                    postmarketos, raspbian, rhel, rocky, sled, sles, ubuntu, wolfi and distributions \
+                    made from them";
         for (text, message) in [
             (
                 "ID=plan9\nNAME=debian",
@@ -401,6 +539,24 @@ mod tests {
             ("ID=pop\nID_LIKE=ubuntu\nVERSION_ID=22.04", None),
         ] {
             assert_eq!(end_of_life(&OsRelease::parse(text.as_bytes())), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn variables_of_repositories() {
+        for (id, version, expected) in [
+            ("almalinux", "9.4", Some("9")),
+            ("amzn", "2023", None),
+            ("debian", "12", None),
+            ("fedora", "43", Some("43")),
+            ("foo", "1", None),
+            ("mariner", "2.0.20240123", Some("2.0")),
+            ("opensuse-leap", "15.6", Some("15.6")),
+            ("photon", "5.0", Some("5.0")),
+        ] {
+            let text = format!("ID={id}\nVERSION_ID={version}\n");
+            let os_release = OsRelease::parse(text.as_bytes());
+            assert_eq!(release_variable(&os_release), expected, "{text}");
         }
     }
 

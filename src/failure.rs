@@ -265,6 +265,7 @@ impl From<ProbeError> for Failure {
         let message = error.to_string();
         let (code, hint) = match error {
             ProbeError::Gateway(error) => return error.into(),
+            ProbeError::List(error) => return Self::of_step("list", error),
             ProbeError::Unavailable { source, .. } => {
                 let failure = Self::from(source);
                 let new = Self::new(Code::ImageUnavailable, message, None);
@@ -291,6 +292,7 @@ impl From<ProbeError> for Failure {
             ),
             ProbeError::NoRepositories(_)
             | ProbeError::ApkRepositories(_)
+            | ProbeError::RpmConfiguration(_)
             | ProbeError::Sources(_) => (
                 Code::NoRepositories,
                 Some("the image's own configuration must say where packages come from"),

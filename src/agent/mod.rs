@@ -16,6 +16,7 @@ mod changes;
 mod fetched;
 mod lift;
 mod process;
+mod rpm;
 mod settle;
 mod words;
 
@@ -23,9 +24,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::patch::task::{
-    AgentFailure, ApplyTask, FetchTask, Lock, Manager, RpmManager, Task, path,
-};
+use crate::patch::task::{AgentFailure, ApplyTask, FetchTask, Lock, Manager, Task, path};
 
 /// Why a task was not done.
 #[derive(Debug)]
@@ -60,6 +59,7 @@ pub fn run(task_file: &Path) -> u8 {
     let outcome = read_task(task_file).and_then(|task| match task {
         Task::Fetch(task) => fetch(&task),
         Task::Apply(task) => apply(&task),
+        Task::List => rpm::list(),
     });
     match outcome {
         Ok(()) => 0,
@@ -95,14 +95,10 @@ fn fetch(task: &FetchTask) -> Result<(), Failure> {
     let (outcome, lock) = match task.manager {
         Manager::Apk => apk::fetch(task, files)?,
         Manager::Apt => apt::fetch::run(task, files)?,
-        Manager::Rpm(manager) => return Err(not_there(manager)),
+        Manager::Rpm(manager) => rpm::fetch::run(task, manager, files)?,
     };
     write_json(&files.join(path::LOCK), &lock)?;
     write_json(Path::new(&format!("{}{}", path::OUT, path::OUTCOME_IN_OUT)), &outcome)
-}
-
-fn not_there(manager: RpmManager) -> Failure {
-    Failure::new(AgentFailure::Bug, format!("{} is not supported yet", manager.as_str()))
 }
 
 fn apply(task: &ApplyTask) -> Result<(), Failure> {
@@ -116,7 +112,7 @@ fn apply(task: &ApplyTask) -> Result<(), Failure> {
     let remains = match task.manager {
         Manager::Apk => apk::apply(&lock, files)?,
         Manager::Apt => apt::apply::run(&lock, files)?,
-        Manager::Rpm(manager) => return Err(not_there(manager)),
+        Manager::Rpm(manager) => rpm::apply::run(manager, &lock, files)?,
     };
     settle::run(&settle::Settle {
         root: Path::new("/"),

@@ -1,6 +1,6 @@
 //! What we learn by looking into the target image.
 //!
-//! Files are read through the gateway; no container is started.
+//! Files are read through the gateway. Only an rpm database that is too large for that needs a container.
 
 use jiff::civil::Date;
 
@@ -11,22 +11,27 @@ use crate::gateway::{Gateway, GatewayError, ImageSource, Ref};
 use crate::image::{ImageConfig, ImageConfigError};
 use crate::llb::{Display, Output, source};
 use crate::package::PackageName;
+use crate::patch::Steps;
 use crate::patch::task::{Manager, Repositories};
 use crate::pkgdb::apk::ApkError;
 use crate::pkgdb::dpkg::DpkgError;
+use crate::pkgdb::rpm::RpmDatabaseError;
 use crate::pkgdb::{Database, InstalledPackage};
 use crate::platform::Platform;
 use crate::reference::ImageReference;
 use crate::repository::apk::ApkRepositoriesError;
 use crate::repository::apt::AptSourcesError;
+use crate::repository::rpm::RpmConfigurationError;
 use crate::request::context::Context;
 use crate::request::{ImageInput, Request};
 
 mod apk;
 mod dpkg;
+mod rpm;
 
 pub use apk::ApkSystem;
 pub use dpkg::DpkgSystem;
+pub use rpm::RpmSystem;
 
 /// Largest file of a few lines, such as `os-release`; real ones have a few hundred bytes.
 const SMALL_FILE_LIMIT: u64 = 64 << 10;
@@ -52,6 +57,15 @@ pub struct TargetImage {
     pub tree: Ref,
 }
 
+/// A root filesystem to look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Tree<'a> {
+    /// To read.
+    pub reading: &'a Ref,
+    /// To build upon, where reading is not enough.
+    pub output: &'a Output,
+}
+
 /// What an image is made of.
 #[derive(Clone, Debug)]
 pub struct Probe {
@@ -72,6 +86,8 @@ pub enum System {
     Apk(ApkSystem),
     /// Debian and its kin.
     Dpkg(DpkgSystem),
+    /// Red Hat, SUSE and their kin.
+    Rpm(RpmSystem),
 }
 
 impl System {
@@ -80,6 +96,7 @@ impl System {
         match self {
             Self::Apk(_) => Manager::Apk,
             Self::Dpkg(_) => Manager::Apt,
+            Self::Rpm(system) => Manager::Rpm(system.manager),
         }
     }
 
@@ -87,7 +104,7 @@ impl System {
     /// are wanted, which the small repositories probably have.
     pub fn repositories(&self, small_first: bool) -> Vec<Repositories> {
         let small = match self {
-            Self::Apk(_) => None,
+            Self::Apk(_) | Self::Rpm(_) => None,
             Self::Dpkg(system) => system.small_repositories(),
         };
         let small = small.filter(|_| small_first);
@@ -100,6 +117,7 @@ impl System {
         match self {
             Self::Apk(system) => system.index_addresses(),
             Self::Dpkg(system) => system.index_addresses(),
+            Self::Rpm(system) => system.index_addresses(),
         }
     }
 
@@ -108,6 +126,7 @@ impl System {
         match self {
             Self::Apk(system) => &system.installed.database,
             Self::Dpkg(system) => &system.database,
+            Self::Rpm(system) => &system.installed,
         }
     }
 }
@@ -163,6 +182,9 @@ pub enum ProbeError {
         /// Why.
         source: DatabaseError,
     },
+    /// rpm, in a container, does not list what is installed.
+    #[error("rpm does not list what is installed: {0}")]
+    List(#[source] GatewayError),
     /// Something was interrupted when the image was built.
     #[error("packages of the image are half-installed: {}", list(.0))]
     Unfinished(Vec<PackageName>),
@@ -175,6 +197,9 @@ pub enum ProbeError {
     /// apt's repositories' configuration cannot be read.
     #[error("the configuration of the package repositories cannot be read: {0}")]
     Sources(#[from] AptSourcesError),
+    /// The configuration of the rpm family's managers cannot be read.
+    #[error(transparent)]
+    RpmConfiguration(#[from] RpmConfigurationError),
 }
 
 /// Why a package database cannot be read.
@@ -186,6 +211,9 @@ pub enum DatabaseError {
     /// dpkg's.
     #[error(transparent)]
     Dpkg(#[from] DpkgError),
+    /// rpm's.
+    #[error(transparent)]
+    Rpm(#[from] RpmDatabaseError),
 }
 
 fn list(names: &[PackageName]) -> String {
@@ -247,7 +275,12 @@ pub async fn image(gateway: &impl Gateway, request: &Request) -> Result<TargetIm
 }
 
 /// Reads what the image is made of.
-pub async fn system(gateway: &impl Gateway, tree: &Ref) -> Result<Probe, ProbeError> {
+pub async fn system(
+    gateway: &impl Gateway,
+    image: Tree<'_>,
+    steps: &Steps<'_>,
+) -> Result<Probe, ProbeError> {
+    let tree = image.reading;
     let os_release = os_release(gateway, tree).await?;
     let distro = distro::identify(&os_release)?;
     let system = match distro.family {
@@ -257,6 +290,7 @@ pub async fn system(gateway: &impl Gateway, tree: &Ref) -> Result<Probe, ProbeEr
             let base_suites = base_suites.into_iter().map(ToOwned::to_owned).collect();
             System::Dpkg(dpkg::system(gateway, tree, base_suites).await?)
         }
+        Family::Rpm => System::Rpm(rpm::system(gateway, image, steps, &os_release).await?),
     };
     let unfinished: Vec<&InstalledPackage> = system.database().unfinished().collect();
     if !unfinished.is_empty() {
@@ -279,11 +313,14 @@ async fn os_release(gateway: &impl Gateway, tree: &Ref) -> Result<OsRelease, Pro
 /// The packages of a tree that was made from an image with this system.
 pub async fn database_of(
     gateway: &impl Gateway,
-    tree: &Ref,
+    image: Tree<'_>,
+    steps: &Steps<'_>,
     system: &System,
 ) -> Result<Database, ProbeError> {
+    let tree = image.reading;
     match system {
         System::Apk(system) => apk::database(gateway, tree, system).await,
         System::Dpkg(_) => dpkg::database(gateway, tree).await?.ok_or(dpkg::NO_DATABASE),
+        System::Rpm(system) => rpm::database(gateway, image, steps, system).await,
     }
 }

@@ -18,6 +18,7 @@ pub mod listing;
 mod ndb;
 mod sqlite;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use self::header::{Header, HeaderError, Tag};
@@ -33,6 +34,9 @@ pub use self::sqlite::SqliteError;
 
 /// The name of the entries that are keys.
 const KEY: &str = "gpg-pubkey";
+
+/// The architecture of packages that fit each.
+const NO_ARCHITECTURE: &str = "noarch";
 
 /// The formats that rpm has had for its database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +160,18 @@ pub fn for_each_header(
         visit(&Header::parse(&buffer)?)?;
     }
     Ok(())
+}
+
+/// The architecture that the image is made for: the most frequent one of its packages.
+pub fn native_architecture(database: &Database) -> Option<Architecture> {
+    let mut counts: BTreeMap<&Architecture, usize> = BTreeMap::new();
+    for package in database.packages() {
+        if package.architecture.as_str() != NO_ARCHITECTURE {
+            *counts.entry(&package.architecture).or_default() += 1;
+        }
+    }
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    most.map(|(architecture, _)| architecture.clone())
 }
 
 fn package(header: &Header<'_>) -> Result<Option<InstalledPackage>, RpmDatabaseError> {

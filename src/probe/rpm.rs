@@ -1,0 +1,246 @@
+//! Red Hat, SUSE and their kin: rpm and what resolves and downloads for it.
+
+use futures_util::future::try_join_all;
+
+use crate::distro::OsRelease;
+use crate::gateway::file::{exists, read_optional_directory, read_optional_file};
+use crate::gateway::{FileKind, FileStat, Gateway, GatewayError, Ref, read_file};
+use crate::patch::Steps;
+use crate::patch::task::{RpmManager, path};
+use crate::pkgdb::rpm::{self, RpmDatabaseError, listing};
+use crate::pkgdb::{Database, InstalledPackage};
+use crate::repository::rpm::{Dialect, FILES, FOLDERS, IndexAddress, RpmConfiguration, Variables};
+
+use super::{CONFIGURATION_LIMIT, DATABASE_LIMIT, ProbeError, Tree};
+
+/// An image of the rpm family with its own package manager.
+#[derive(Clone, Debug)]
+pub struct RpmSystem {
+    /// What resolves and downloads.
+    pub manager: RpmManager,
+    /// What is installed, and what the image's author keeps as it is.
+    pub installed: Database,
+    /// Where packages come from, and how.
+    pub configuration: RpmConfiguration,
+    /// What the variables of the repositories' addresses stand for.
+    pub variables: Variables,
+    /// Where the database is.
+    database: &'static str,
+}
+
+/// Where rpm keeps what is installed: the folder, then the files of its formats with their paths. The second
+/// folder is the older one, elsewhere a link to the first.
+const DATABASES: [(&str, [(&str, &str); 3]); 2] = [
+    (
+        "/usr/lib/sysimage/rpm",
+        [
+            ("rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite"),
+            ("Packages.db", "/usr/lib/sysimage/rpm/Packages.db"),
+            ("Packages", "/usr/lib/sysimage/rpm/Packages"),
+        ],
+    ),
+    (
+        "/var/lib/rpm",
+        [
+            ("rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite"),
+            ("Packages.db", "/var/lib/rpm/Packages.db"),
+            ("Packages", "/var/lib/rpm/Packages"),
+        ],
+    ),
+];
+/// There is none.
+const NO_DATABASE: ProbeError = ProbeError::NoDatabase("/var/lib/rpm");
+/// What the log of a database in sqlite's format is called besides its name.
+const LOG: &str = "-wal";
+
+/// What resolves and downloads, the first that is there. yum is the last because elsewhere it is a link.
+const PROGRAMS: [(&str, RpmManager); 7] = [
+    ("/usr/bin/dnf5", RpmManager::Dnf5),
+    ("/usr/bin/dnf-3", RpmManager::Dnf4),
+    ("/usr/bin/dnf", RpmManager::Dnf4),
+    ("/usr/bin/microdnf", RpmManager::Microdnf),
+    ("/usr/bin/tdnf", RpmManager::Tdnf),
+    ("/usr/bin/zypper", RpmManager::Zypper),
+    ("/usr/bin/yum", RpmManager::Yum),
+];
+/// Where rpm is: everywhere, then systems whose `/bin` is a folder of its own.
+const RPM: [&str; 2] = ["/usr/bin/rpm", "/bin/rpm"];
+
+/// Most files of one folder that configure a package manager.
+const FOLDER_LIMIT: usize = 256;
+
+/// What reading a database through the gateway gives.
+enum Reading {
+    /// What is installed.
+    Parsed(Database),
+    /// Only rpm itself can tell: the database is larger than what is read through the gateway, or its
+    /// last changes are in a log beside it.
+    OutOfReach,
+}
+
+impl RpmSystem {
+    /// Where the signed indexes are; nothing when not all can be addressed.
+    pub(super) fn index_addresses(&self) -> Option<Vec<String>> {
+        let addresses = self.configuration.index_addresses(&self.variables).into_iter();
+        addresses
+            .map(|address| match address {
+                IndexAddress::Url(url) => Some(url),
+                IndexAddress::NotAddressable { .. } => None,
+            })
+            .collect()
+    }
+}
+
+/// Reads what an image of the rpm family is made of.
+pub(super) async fn system(
+    gateway: &impl Gateway,
+    image: Tree<'_>,
+    steps: &Steps<'_>,
+    os_release: &OsRelease,
+) -> Result<RpmSystem, ProbeError> {
+    let ((manager, configuration), (database, reading)) =
+        tokio::try_join!(managed(gateway, image.reading), find_database(gateway, image.reading))?;
+    let installed = installed(gateway, image, steps, reading).await?;
+    if configuration.repositories().next().is_none() {
+        let folder = Dialect::from(manager).repositories_folder();
+        return Err(ProbeError::NoRepositories(folder));
+    }
+    let with_hold = |package: &InstalledPackage| InstalledPackage {
+        held: configuration.holds(package),
+        ..package.clone()
+    };
+    let installed = Database::new(installed.packages().iter().map(with_hold));
+    let variables = Variables::of(os_release, &installed);
+    Ok(RpmSystem { manager, installed, configuration, variables, database })
+}
+
+/// The manager, and what it is told.
+async fn managed(
+    gateway: &impl Gateway,
+    tree: &Ref,
+) -> Result<(RpmManager, RpmConfiguration), ProbeError> {
+    let paths = PROGRAMS.iter().map(|(path, _)| *path).chain(RPM);
+    let found = try_join_all(paths.map(|path| exists(gateway, tree, path))).await?;
+    let (programs, rpm) = found.split_at(PROGRAMS.len());
+    let manager = PROGRAMS.iter().zip(programs).find(|(_, exists)| **exists);
+    let ((_, manager), _) =
+        manager.ok_or(ProbeError::NoPackageManager("a program such as /usr/bin/dnf"))?;
+    if !rpm.contains(&true) {
+        return Err(ProbeError::NoPackageManager(RPM[0]));
+    }
+    Ok((*manager, configuration(gateway, tree, *manager).await?))
+}
+
+async fn configuration(
+    gateway: &impl Gateway,
+    tree: &Ref,
+    manager: RpmManager,
+) -> Result<RpmConfiguration, ProbeError> {
+    let dialect = Dialect::from(manager);
+    let read = async |path: String| {
+        let bytes = read_optional_file(gateway, tree, &path, CONFIGURATION_LIMIT).await?;
+        Ok::<_, GatewayError>(bytes.map(|bytes| (path, bytes)))
+    };
+    let files = FILES.iter().filter(|path| dialect.reads(path));
+    let files = try_join_all(files.map(|path| read((*path).to_owned())));
+    let folders = FOLDERS.iter().filter(|(folder, _)| dialect.reads(folder));
+    let folders = try_join_all(folders.map(async |(folder, ending)| {
+        let mut entries = read_optional_directory(gateway, tree, folder).await?;
+        entries.retain(|entry| {
+            let is_file = matches!(entry.kind, FileKind::Regular | FileKind::Symlink);
+            is_file && entry.name.ends_with(ending)
+        });
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        let paths = entries.iter().take(FOLDER_LIMIT);
+        try_join_all(paths.map(|entry| read(format!("{folder}/{}", entry.name)))).await
+    }));
+    let (files, folders) = tokio::try_join!(files, folders)?;
+    let contents = files.iter().chain(folders.iter().flatten()).flatten();
+    let contents = contents.map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
+    Ok(RpmConfiguration::parse(dialect, contents)?)
+}
+
+async fn find_database(
+    gateway: &impl Gateway,
+    tree: &Ref,
+) -> Result<(&'static str, Reading), ProbeError> {
+    let folders = DATABASES.iter();
+    let listed = folders.map(|(folder, _)| read_optional_directory(gateway, tree, folder));
+    let listed = try_join_all(listed).await?;
+    for ((_, files), entries) in DATABASES.iter().zip(&listed) {
+        for (name, path) in files {
+            if entry(entries, name).is_some() {
+                return Ok((*path, read(gateway, tree, path, entries).await?));
+            }
+        }
+    }
+    Err(NO_DATABASE)
+}
+
+fn entry<'a>(entries: &'a [FileStat], name: &str) -> Option<&'a FileStat> {
+    entries.iter().find(|entry| entry.name == name)
+}
+
+/// Reads a database; `entries` are what its folder has.
+async fn read(
+    gateway: &impl Gateway,
+    tree: &Ref,
+    path: &'static str,
+    entries: &[FileStat],
+) -> Result<Reading, ProbeError> {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    if entry(entries, &format!("{name}{LOG}")).is_some_and(|log| log.size > 0) {
+        return Ok(Reading::OutOfReach);
+    }
+    if entry(entries, name).is_some_and(|file| file.size > DATABASE_LIMIT) {
+        return Ok(Reading::OutOfReach);
+    }
+    let bytes = match read_optional_file(gateway, tree, path, DATABASE_LIMIT).await {
+        // A link, whose own size says nothing.
+        Err(GatewayError::TooLarge { .. }) => {
+            return Ok(Reading::OutOfReach);
+        }
+        bytes => bytes?.ok_or(ProbeError::NoDatabase(path))?,
+    };
+    let database = rpm::parse(&bytes)
+        .map_err(|source| ProbeError::Database { path, source: source.into() })?;
+    Ok(Reading::Parsed(database))
+}
+
+/// Has rpm list what its database's bytes do not tell, in a container.
+async fn installed(
+    gateway: &impl Gateway,
+    image: Tree<'_>,
+    steps: &Steps<'_>,
+    reading: Reading,
+) -> Result<Database, ProbeError> {
+    if let Reading::Parsed(database) = reading {
+        return Ok(database);
+    }
+    let list = steps.list(image.output).ok_or(NO_DATABASE)?;
+    let listed = async {
+        let tree = gateway.solve(&list).await?;
+        read_file(gateway, &tree, path::LIST_IN_OUT, DATABASE_LIMIT).await
+    };
+    let bytes = listed.await.map_err(ProbeError::List)?;
+    let list = String::from_utf8_lossy(&bytes);
+    let unreadable = |source: RpmDatabaseError| ProbeError::Database {
+        path: "as rpm lists it",
+        source: source.into(),
+    };
+    listing::parse(&list).map_err(unreadable)
+}
+
+/// Reads the database of a tree that was made from an image with this system.
+pub(super) async fn database(
+    gateway: &impl Gateway,
+    image: Tree<'_>,
+    steps: &Steps<'_>,
+    system: &RpmSystem,
+) -> Result<Database, ProbeError> {
+    let path = system.database;
+    let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
+    let entries = read_optional_directory(gateway, image.reading, folder).await?;
+    let reading = read(gateway, image.reading, path, &entries).await?;
+    installed(gateway, image, steps, reading).await
+}

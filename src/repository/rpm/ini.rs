@@ -1,0 +1,157 @@
+//! The form of the configuration: sections of `name=value`, as dnf's and yum's manuals (dnf.conf(5),
+//! yum.conf(5)) and zypp.conf(5) describe it.
+//!
+//! What is not obvious: a line that begins with white space goes on with the value before it, and a comment
+//! ends at its line, so one may stand between a value and its continuation. A `#` within a value is part of it.
+
+use std::collections::BTreeMap;
+use std::str;
+use std::sync::Arc;
+
+use super::RpmConfigurationError;
+use crate::package::Excerpt;
+
+/// What a section assigns.
+pub(super) type Section = BTreeMap<String, String>;
+
+/// The sections of a file by name; parts of one section are joined, of two values for one name the last holds.
+///
+/// What is neither a section's beginning nor an assignment says nothing to the managers, or stops them; here it
+/// is passed over.
+pub(super) fn parse(
+    file: &str,
+    bytes: &[u8],
+) -> Result<BTreeMap<String, Section>, RpmConfigurationError> {
+    let mut sections: BTreeMap<String, Section> = BTreeMap::new();
+    let mut section = String::new();
+    let mut key: Option<String> = None;
+    for (bytes, line) in bytes.split(|byte| *byte == b'\n').zip(1_usize..) {
+        let trimmed = bytes.trim_ascii();
+        if trimmed.is_empty() || matches!(trimmed.first(), Some(b'#' | b';')) {
+            continue;
+        }
+        let text = str::from_utf8(trimmed).map_err(|_| RpmConfigurationError::NotText {
+            file: file.to_owned(),
+            line,
+            text: Excerpt::of_bytes(trimmed),
+        })?;
+        let values = sections.entry(section.clone()).or_default();
+        if let (true, Some(key)) = (bytes.first().is_some_and(u8::is_ascii_whitespace), &key) {
+            if let Some(value) = values.get_mut(key) {
+                value.push('\n');
+                value.push_str(text);
+            }
+        } else if let Some(name) = text.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+            name.clone_into(&mut section);
+            sections.entry(section.clone()).or_default();
+            key = None;
+        } else if let Some((name, value)) = text.split_once('=') {
+            let name = name.trim_ascii_end().to_owned();
+            values.insert(name.clone(), value.trim_ascii_start().to_owned());
+            key = Some(name);
+        }
+    }
+    Ok(sections)
+}
+
+/// What is said about one thing in several places, the weakest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Values(Vec<Arc<Section>>);
+
+impl Values {
+    /// Adds what outweighs all before.
+    pub(super) fn push(&mut self, section: Arc<Section>) {
+        self.0.push(section);
+    }
+
+    /// The value that holds.
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().rev().find_map(|section| section.get(key)).map(String::as_str)
+    }
+
+    /// Yes or no; nothing when it is not said, or in no word that means either.
+    pub(super) fn is_on(&self, key: &str) -> Option<bool> {
+        boolean(self.get(key)?)
+    }
+
+    /// The elements of the value that holds.
+    pub(super) fn list(&self, key: &str) -> Vec<String> {
+        self.get(key).map(|value| words(value).collect()).unwrap_or_default()
+    }
+
+    /// The elements of all values of these names. As dnf.conf(5) says of such lists, one that begins with a
+    /// comma forgets what was before it.
+    pub(super) fn appended(&self, keys: &[&str]) -> Vec<String> {
+        let mut elements = Vec::new();
+        let values =
+            self.0.iter().flat_map(|section| keys.iter().filter_map(|key| section.get(*key)));
+        for value in values {
+            if value.starts_with(',') {
+                elements.clear();
+            }
+            elements.extend(words(value));
+        }
+        elements
+    }
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    const WORDS: [(&str, bool); 8] = [
+        ("1", true),
+        ("yes", true),
+        ("true", true),
+        ("on", true),
+        ("0", false),
+        ("no", false),
+        ("false", false),
+        ("off", false),
+    ];
+    let found = WORDS.iter().find(|(word, _)| text.eq_ignore_ascii_case(word));
+    found.map(|(_, meaning)| *meaning)
+}
+
+fn words(value: &str) -> impl Iterator<Item = String> {
+    let separator = |letter: char| letter == ',' || letter.is_ascii_whitespace();
+    value.split(separator).filter(|word| !word.is_empty()).map(ToOwned::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections() {
+        let text = "lost=1\n; comment\n[main]\r\n a = b\nlist = one, two\n# between\n\tthree \n\
+            odd line\n[ ]\n[repo]\nurl=http://e.org/?a=b # c\n[main]\na=c\n";
+        let sections = parse("f", text.as_bytes()).unwrap();
+        let value = |section: &str, key: &str| sections[section].get(key).map(String::as_str);
+        assert_eq!(value("main", "a"), Some("c"));
+        assert_eq!(value("main", "list"), Some("one, two\nthree"));
+        assert_eq!(value("repo", "url"), Some("http://e.org/?a=b # c"));
+        assert_eq!(sections.keys().collect::<Vec<_>>(), ["", " ", "main", "repo"]);
+    }
+
+    #[test]
+    fn what_is_no_text() {
+        assert!(parse("f", b"# \xff\n").is_ok());
+        assert_eq!(
+            parse("f", b"[a]\nb=\xff\n").unwrap_err().to_string(),
+            "configuration of the package manager `f`: line 2 is not text: `b=\u{fffd}`"
+        );
+    }
+
+    #[test]
+    fn values() {
+        let mut values = Values::default();
+        for text in ["a=Yes\nlist=x y\nb=0", "list=z", "a=off\nother=,w, v"] {
+            let section = parse("f", text.as_bytes()).unwrap().remove("").unwrap();
+            values.push(Arc::new(section));
+        }
+        assert_eq!(values.is_on("a"), Some(false));
+        assert_eq!(values.is_on("b"), Some(false));
+        assert_eq!(values.is_on("list"), None);
+        assert_eq!(values.list("list"), ["z"]);
+        assert_eq!(values.appended(&["list"]), ["x", "y", "z"]);
+        assert_eq!(values.appended(&["list", "other"]), ["w", "v"]);
+    }
+}

@@ -1,0 +1,363 @@
+use super::*;
+use crate::pkgdb::{SourcePackage, State};
+use crate::version::Version;
+use crate::version::rpm::RpmVersion;
+
+const ALL: [Dialect; 6] =
+    [Dialect::Dnf4, Dialect::Dnf5, Dialect::Microdnf, Dialect::Tdnf, Dialect::Yum, Dialect::Zypper];
+
+fn read(dialect: Dialect, files: &[(&str, &str)]) -> RpmConfiguration {
+    let files = files.iter().map(|(path, text)| (*path, text.as_bytes()));
+    RpmConfiguration::parse(dialect, files).unwrap()
+}
+
+fn ids(configuration: &RpmConfiguration) -> Vec<&str> {
+    configuration.repositories().map(|found| found.id.as_str()).collect()
+}
+
+/// `NAME.ARCHITECTURE` and a version.
+fn package(name: &str, version: &str) -> InstalledPackage {
+    let (name, architecture) = name.rsplit_once('.').unwrap();
+    let version = Version::Rpm(RpmVersion::parse(version).unwrap());
+    let name: PackageName = name.parse().unwrap();
+    InstalledPackage {
+        name: name.clone(),
+        architecture: architecture.parse().unwrap(),
+        version: version.clone(),
+        state: State::Installed,
+        held: false,
+        source: SourcePackage { name, version },
+    }
+}
+
+const LAB: &str = "[base]\nname=Lab\nbaseurl=http://e.org/base/$basearch/\nenabled=1\ngpgcheck=1\n\
+    gpgkey=file:///etc/pki/rpm-gpg/KEY-$releasever-$basearch\n  https://e.org/KEY\n\n[updates]\n\
+    baseurl = http://e.org/updates\ngpgcheck=no\ngpgkey=file:/etc/KEY,file:///etc/$unknown\n\
+    [source]\nenabled = FALSE\nbaseurl=http://e.org/source\n";
+
+#[test]
+fn every_place_is_read_by_somebody() {
+    let paths = FILES.iter().chain(FOLDERS.iter().map(|(folder, _)| folder));
+    for path in paths {
+        assert!(ALL.iter().any(|dialect| dialect.reads(path)), "{path}");
+    }
+    assert!(FILES.is_sorted() && FOLDERS.is_sorted());
+    for (dialect, files, folders) in [
+        (Dialect::Dnf4, 3, 6),
+        (Dialect::Dnf5, 2, 10),
+        (Dialect::Microdnf, 1, 6),
+        (Dialect::Tdnf, 1, 6),
+        (Dialect::Yum, 4, 4),
+        (Dialect::Zypper, 3, 6),
+    ] {
+        assert_eq!(FILES.iter().filter(|path| dialect.reads(path)).count(), files, "{dialect:?}");
+        let read = FOLDERS.iter().filter(|(path, _)| dialect.reads(path));
+        assert_eq!(read.count(), folders, "{dialect:?}");
+    }
+}
+
+#[test]
+fn repositories() {
+    for (dialect, expected) in [
+        (Dialect::Dnf4, vec!["main-repo", "base", "updates"]),
+        (Dialect::Dnf5, vec!["base", "updates"]),
+        (Dialect::Yum, vec!["base", "updates"]),
+        // What does not say so is not enabled.
+        (Dialect::Tdnf, vec!["base"]),
+        (Dialect::Zypper, vec!["suse"]),
+    ] {
+        let main = if dialect == Dialect::Dnf4 {
+            "[main]\nx=1\n[main-repo]\nbaseurl=http://e.org\n[other]\nx=1\n"
+        } else {
+            ""
+        };
+        let configuration = read(
+            dialect,
+            &[
+                ("/etc/yum.repos.d/lab.repo", LAB),
+                ("/etc/yum.repos.d/more.repo", "[base]\nbaseurl=http://e.org/hidden\n"),
+                ("/etc/yum.repos.d/below/x.repo", "[below]\nbaseurl=http://e.org\n"),
+                ("/etc/dnf/dnf.conf", main),
+                ("/etc/zypp/repos.d/a.repo", "[suse]\nbaseurl=http://e.org\n"),
+            ],
+        );
+        assert_eq!(ids(&configuration), expected, "{dialect:?}");
+    }
+}
+
+#[test]
+fn dnf5_has_drop_ins_and_overrides() {
+    let configuration = read(
+        Dialect::Dnf5,
+        &[
+            ("/usr/share/dnf5/libdnf.conf.d/20-a.conf", "[main]\ngpgcheck=1\ntsflags=nodocs\n"),
+            ("/etc/dnf/libdnf5.conf.d/20-a.conf", "[main]\ngpgcheck=1\nexcludepkgs=a\n"),
+            ("/etc/dnf/dnf.conf", "[main]\npkg_gpgcheck=1\nexcludepkgs=b\n"),
+            ("/usr/share/dnf5/repos.d/base.repo", "[hidden]\nbaseurl=http://e.org\n"),
+            ("/etc/yum.repos.d/base.repo", "[fedora]\nbaseurl=http://e.org\n[two]\nbaseurl=x\n"),
+            ("/etc/dnf/repos.override.d/99.repo", "[t*]\nenabled=0\n[fedora]\ngpgcheck=0\n"),
+        ],
+    );
+    assert_eq!(ids(&configuration), ["fedora"]);
+    assert_eq!(configuration.signatures(), Signatures::ByManager);
+    assert!(!configuration.leaves_out_documentation());
+    let held = |name| configuration.holds(&package(name, "1-1"));
+    assert!(held("a.x86_64") && held("b.noarch") && !held("c.x86_64"));
+}
+
+#[test]
+fn signatures() {
+    use Signatures::{ByManager, Demanded, Mixed};
+    for (dialect, main, repositories, expected) in [
+        (Dialect::Dnf4, "", ["", ""], ByManager),
+        (Dialect::Dnf4, "gpgcheck=1", ["", ""], Demanded),
+        (Dialect::Dnf4, "gpgcheck=1", ["gpgcheck=0", ""], Mixed),
+        (Dialect::Yum, "gpgcheck=0", ["gpgcheck=Yes", "gpgcheck=ON"], Demanded),
+        (Dialect::Microdnf, "gpgcheck=maybe", ["gpgcheck=1", ""], Mixed),
+        (Dialect::Dnf5, "", ["", ""], ByManager),
+        (Dialect::Dnf5, "pkg_gpgcheck=1", ["gpgcheck=0", "gpgcheck=0"], ByManager),
+        (Dialect::Dnf5, "gpgcheck=1", ["pkg_gpgcheck=0", ""], Mixed),
+        (Dialect::Tdnf, "gpgcheck=0", ["", ""], Demanded),
+        (Dialect::Tdnf, "gpgcheck=1", ["gpgcheck=0", "gpgcheck=0"], ByManager),
+        (Dialect::Zypper, "gpgcheck=1", ["gpgcheck=1", ""], ByManager),
+        (Dialect::Zypper, "pkg_gpgcheck=1", ["", ""], Demanded),
+        (Dialect::Zypper, "pkg_gpgcheck=1", ["gpgcheck=1", ""], Mixed),
+        (Dialect::Zypper, "", ["pkg_gpgcheck=1", "pkg_gpgcheck=1\ngpgcheck=1"], Demanded),
+    ] {
+        let main = format!("[main]\n{main}\n");
+        let [one, other] = repositories;
+        let repositories = format!("[a]\nenabled=1\n{one}\n[b]\nenabled=1\n{other}\n");
+        let mut files = vec![
+            ("/etc/yum.repos.d/a.repo", repositories.as_str()),
+            ("/etc/zypp/repos.d/a.repo", repositories.as_str()),
+        ];
+        for path in ["/etc/dnf/dnf.conf", "/etc/yum.conf", "/etc/tdnf/tdnf.conf"] {
+            files.push((path, &main));
+        }
+        files.push(("/etc/zypp/zypp.conf", &main));
+        let found = read(dialect, &files).signatures();
+        assert_eq!(found, expected, "{dialect:?}, {main}, {repositories}");
+    }
+}
+
+#[test]
+fn documentation() {
+    for (dialect, path, text, expected) in [
+        (Dialect::Dnf4, "/etc/dnf/dnf.conf", "[main]\ntsflags=nodocs\n", true),
+        (Dialect::Dnf4, "/etc/dnf/dnf.conf", "[main]\ntsflags = a, nodocs\n", true),
+        (Dialect::Dnf4, "/etc/dnf/dnf.conf", "tsflags=nodocs\n", false),
+        (Dialect::Dnf4, "/etc/yum.conf", "[main]\ntsflags=nodocs\n", false),
+        (Dialect::Yum, "/etc/yum.conf", "[main]\ntsflags=nodocs\n", true),
+        (Dialect::Zypper, "/etc/zypp/zypp.conf", "[main]\nrpm.install.excludedocs = yes\n", true),
+        (
+            Dialect::Zypper,
+            "/usr/etc/zypp/zypp.conf.d/a.conf",
+            "[main]\nrpm.install.excludedocs=1",
+            true,
+        ),
+        (Dialect::Zypper, "/etc/zypp/zypp.conf", "[main]\ntsflags=nodocs\n", false),
+        (Dialect::Dnf5, "/etc/rpm/macros.image", "# x\n%_excludedocs 1\n", true),
+        (Dialect::Dnf5, "/etc/rpm/macros", "%_excludedocs 0\n", false),
+        (Dialect::Dnf5, "/etc/rpm/platform", "%_excludedocs 1\n", false),
+    ] {
+        let configuration = read(dialect, &[(path, text)]);
+        assert_eq!(configuration.leaves_out_documentation(), expected, "{dialect:?} {path} {text}");
+    }
+}
+
+#[test]
+fn keys_of_the_image() {
+    let configuration = read(Dialect::Dnf4, &[("/etc/yum.repos.d/lab.repo", LAB)]);
+    let architecture = "x86_64".parse().unwrap();
+    let variables = Variables::new(Some("9"), Some(&architecture));
+    assert_eq!(configuration.local_keys(&variables), ["/etc/KEY", "/etc/pki/rpm-gpg/KEY-9-x86_64"]);
+    assert_eq!(configuration.local_keys(&Variables::default()), ["/etc/KEY"]);
+}
+
+#[test]
+fn install_only() {
+    let dnf = read(Dialect::Dnf4, &[("/etc/dnf/dnf.conf", "[main]\ninstallonlypkgs=mine*\n")]);
+    let zypper = read(
+        Dialect::Zypper,
+        &[
+            ("/etc/zypp/zypp.conf", "[main]\nmultiversion = provides:multiversion(kernel)\n"),
+            ("/etc/zypp/multiversion.d/a", "# more\nlab-two\n"),
+        ],
+    );
+    for (configuration, name, provides, expected) in [
+        (&dnf, "kernel", "", true),
+        (&dnf, "kernel-core", "installonlypkg(kernel)", true),
+        (&dnf, "kernel-core", "kernel-core = 1-1", false),
+        (&dnf, "mine-1", "", true),
+        (&zypper, "kernel", "", false),
+        (&zypper, "kernel-default", "multiversion(kernel)", true),
+        (&zypper, "lab-two", "", true),
+        (&read(Dialect::Tdnf, &[]), "kernel", "installonlypkg(kernel)", false),
+    ] {
+        let provides = [provides.to_owned()];
+        assert_eq!(
+            configuration.is_install_only(&name.parse().unwrap(), &provides),
+            expected,
+            "{name} {provides:?}"
+        );
+    }
+}
+
+#[test]
+fn excludes() {
+    let repository = "[a]\nbaseurl=http://e.org\nexclude=only-a *.i686\n\
+        [b]\nbaseurl=http://e.org\nincludepkgs=b* kernel\nenabled=1\n";
+    let files = [
+        ("/etc/dnf/dnf.conf", "[main]\nexclude=kernel*\nexcludepkgs=\n"),
+        ("/etc/tdnf/tdnf.conf", "[main]\nexcludepkgs=lab-excluded\n"),
+        ("/etc/yum.repos.d/a.repo", repository),
+        ("/etc/zypp/repos.d/a.repo", repository),
+    ];
+    for (dialect, name, expected) in [
+        (Dialect::Dnf4, "kernel-core.x86_64", true),
+        (Dialect::Dnf4, "kernel.x86_64", true),
+        // One of two repositories still offers it.
+        (Dialect::Dnf4, "bash.i686", false),
+        (Dialect::Dnf4, "glibc.i686", true),
+        (Dialect::Dnf4, "glibc.x86_64", false),
+        (Dialect::Dnf4, "only-a.noarch", true),
+        (Dialect::Tdnf, "lab-excluded.x86_64", true),
+        (Dialect::Tdnf, "kernel.x86_64", false),
+        (Dialect::Zypper, "kernel.x86_64", false),
+    ] {
+        let held = read(dialect, &files).holds(&package(name, "1-1"));
+        assert_eq!(held, expected, "{dialect:?} {name}");
+    }
+}
+
+#[test]
+fn versionlock_of_dnf_4_and_yum() {
+    const LIST: &str = "# Added lock\nlab-locked-0:1.0-1.*\nglibc-2.34-100.el9\n2:openssl-3-1.x86_64\n\
+        loose-0:1.*\n!bad-0:1.0-1.*\nname-only\nother-0:2.0-1.*\n";
+    let dnf = [
+        ("/etc/dnf/plugins/versionlock.list", LIST),
+        (
+            "/etc/dnf/plugins/versionlock.conf",
+            "[main]\nenabled = 1\nlocklist = /etc/dnf/plugins/versionlock.list\n",
+        ),
+    ];
+    for (name, version, expected) in [
+        ("lab-locked.x86_64", "1.0-1", true),
+        ("lab-locked.x86_64", "1:1.0-1", false),
+        ("lab-locked.x86_64", "1.0-2", false),
+        ("glibc.i686", "2.34-100.el9", true),
+        ("openssl.x86_64", "2:3-1", true),
+        ("openssl.i686", "2:3-1", false),
+        ("loose.x86_64", "1.5-1", false),
+        ("bad.x86_64", "1.0-1", false),
+        ("name-only.x86_64", "1-1", false),
+        ("other.x86_64", "1.0-1", false),
+    ] {
+        let held = read(Dialect::Dnf4, &dnf).holds(&package(name, version));
+        assert_eq!(held, expected, "{name} {version}");
+        assert!(!read(Dialect::Microdnf, &dnf).holds(&package(name, version)));
+    }
+    let locked = package("lab-locked.x86_64", "1.0-1");
+    assert!(!read(Dialect::Dnf4, &dnf[..1]).holds(&locked));
+    let off = ("/etc/dnf/dnf.conf", "[main]\nplugins=0\n");
+    assert!(!read(Dialect::Dnf4, &[dnf[0], dnf[1], off]).holds(&locked));
+    let yum = [
+        ("/etc/yum/pluginconf.d/versionlock.list", "0:lab-locked-1.0-1.*\n"),
+        (
+            "/etc/yum/pluginconf.d/versionlock.conf",
+            "[main]\nenabled = 1\nlocklist = /etc/yum/pluginconf.d/versionlock.list\n",
+        ),
+        ("/etc/yum.conf", "[main]\nplugins=1\n"),
+    ];
+    assert!(read(Dialect::Yum, &yum).holds(&locked));
+    assert!(!read(Dialect::Yum, &yum[..2]).holds(&locked));
+}
+
+#[test]
+fn locks_of_the_others() {
+    let toml = "version = \"1.0\"\n\n[[packages]]\nname = \"lab-locked\"\ncomment = \"the lab's\"\n\
+        [[packages.conditions]]\nkey = \"evr\"\ncomparator = \"=\"\nvalue = \"0:1.0-1\"\n\n\
+        [[packages]]\nname = 'newer'\n[[packages.conditions]]\nkey = 'evr'\ncomparator = '>='\nvalue = '1'\n\
+        [[packages]]\nname = \"no-condition\"\n";
+    let zypp = "type: package\nmatch_type: glob\ncase_sensitive: on\nsolvable_name: lab-lock*\n\n\
+        type: package\nmatch_type: exact\nsolvable_name: NEWER\nsolvable_arch: x86_64\n\n\
+        type: pattern\nmatch_type: glob\nsolvable_name: other\n\n\
+        type: package\nrepo: base\nsolvable_name: other\n";
+    let files = [
+        ("/etc/dnf/versionlock.toml", toml),
+        ("/etc/zypp/locks", zypp),
+        ("/etc/tdnf/locks.d/lab.conf", "# mine\nlab-locked\n"),
+    ];
+    for (dialect, name, expected) in [
+        (Dialect::Dnf5, "lab-locked.x86_64", true),
+        (Dialect::Dnf5, "newer.x86_64", false),
+        (Dialect::Dnf5, "no-condition.x86_64", false),
+        (Dialect::Zypper, "lab-locked.x86_64", true),
+        (Dialect::Zypper, "newer.x86_64", true),
+        (Dialect::Zypper, "newer.i586", false),
+        (Dialect::Zypper, "other.x86_64", false),
+        (Dialect::Tdnf, "lab-locked.x86_64", true),
+        (Dialect::Tdnf, "newer.x86_64", false),
+        (Dialect::Dnf4, "lab-locked.x86_64", false),
+    ] {
+        let held = read(dialect, &files).holds(&package(name, "1.0-1"));
+        assert_eq!(held, expected, "{dialect:?} {name}");
+    }
+}
+
+#[test]
+fn addresses_of_indexes() {
+    use NotAddressable::{Credentials, Mirrors, NoAddress, Path, Scheme, Variable};
+    let architecture = "x86_64".parse().unwrap();
+    let variables = Variables::new(Some("9.4"), Some(&architecture));
+    let url = |text: &str| Ok(text.to_owned());
+    for (lines, expected) in [
+        ("baseurl=http://e.org/$basearch/", url("http://e.org/x86_64/repodata/repomd.xml")),
+        ("baseurl=https://e.org/$stream", url("https://e.org/9-stream/repodata/repomd.xml")),
+        ("baseurl=http://e.org\npath=/sub/", url("http://e.org/sub/repodata/repomd.xml")),
+        ("baseurl=http://e.org http://e.net", Err(Mirrors)),
+        ("baseurl=http://e.org\nmirrorlist=https://e.org/list", Err(Mirrors)),
+        ("metalink=https://e.org/list", Err(Mirrors)),
+        ("baseurl=file:///repo", Err(Path)),
+        ("baseurl=/repo", Err(Path)),
+        ("baseurl=dir:/repo", Err(Path)),
+        ("baseurl=ftp://e.org/", Err(Scheme)),
+        ("baseurl=http://user:secret@e.org/", Err(Credentials)),
+        ("baseurl=http://e.org/?token=x", Err(Credentials)),
+        ("baseurl=http://e.org/\nusername=me", Err(Credentials)),
+        ("baseurl=http://e.org/\nsslclientcert=/etc/x", Err(Credentials)),
+        ("baseurl=http://e.org/$unknown", Err(Variable)),
+        ("name=nothing", Err(NoAddress)),
+    ] {
+        let text = format!("[a]\n{lines}\n");
+        let files =
+            [("/etc/yum.repos.d/a.repo", text.as_str()), ("/etc/dnf/vars/stream", "9-stream\n")];
+        let found = read(Dialect::Dnf4, &files).index_addresses(&variables);
+        let expected = match expected {
+            Ok(url) => IndexAddress::Url(url),
+            Err(reason) => IndexAddress::NotAddressable { id: "a".to_owned(), reason },
+        };
+        assert_eq!(found, [expected], "{lines}");
+    }
+}
+
+#[test]
+fn too_much() {
+    let mut many = String::new();
+    for number in 0..=REPOSITORY_LIMIT {
+        many.push_str(&format!("[{number}]\n"));
+    }
+    let parse = |files: &[(&'static str, &str)]| {
+        let files = files.iter().map(|(path, text)| (*path, text.as_bytes()));
+        RpmConfiguration::parse(Dialect::Dnf5, files).unwrap_err().to_string()
+    };
+    for path in ["/etc/yum.repos.d/a.repo", "/etc/dnf/repos.override.d/a.repo"] {
+        assert_eq!(
+            parse(&[(path, &many)]),
+            format!(
+                "configuration of the package manager `{path}`: more than 1000 repositories or \
+                 changes to them"
+            )
+        );
+    }
+}
