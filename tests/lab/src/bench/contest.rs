@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::distribution::Distribution;
 use super::gauge::Gauges;
 use super::progress::Progress;
 use crate::engine::Engine;
@@ -43,25 +44,32 @@ pub(super) enum Way {
     Report,
     /// suture, with everything there is.
     Everything,
+    /// What people write for another distribution without suture.
+    Plain(Distribution),
+    /// suture, for the same distribution and the same packages.
+    Patched(Distribution),
 }
 
 impl Way {
-    /// The name of the image that comes out.
-    fn tag(self) -> &'static str {
+    /// What it is called.
+    pub(super) fn name(self) -> String {
         match self {
-            Self::Dockerfile => "suture-bench:dockerfile",
-            Self::Report => "suture-bench:report",
-            Self::Everything => "suture-bench:everything",
+            Self::Dockerfile => "Dockerfile".to_owned(),
+            Self::Report => "report".to_owned(),
+            Self::Everything => "everything".to_owned(),
+            Self::Plain(distribution) => format!("{} Dockerfile", distribution.terms().name),
+            Self::Patched(distribution) => distribution.terms().name.to_owned(),
         }
     }
 
+    /// The name of the image that comes out.
+    fn tag(self) -> String {
+        format!("suture-bench:{}", self.name().to_lowercase().replace(' ', "-"))
+    }
+
     /// The file that is built.
-    fn build_file(self) -> &'static str {
-        match self {
-            Self::Dockerfile => "Dockerfile",
-            Self::Report => "report.Dockerfile",
-            Self::Everything => "everything.Dockerfile",
-        }
+    fn build_file(self) -> String {
+        format!("{}.build", self.name().replace(' ', "-"))
     }
 }
 
@@ -107,20 +115,35 @@ impl Contest {
         let release = version.map_or(Ok(default), Release::named)?;
         let engine = Engine::usable(folder, Some(release.version))?;
         let gauges = Gauges::of(&OwnEngine::new(folder, release)?)?;
-        lab_image::ensure(&engine, image)?;
         frontend_image::build(&engine, frontend_image::DEFAULT_NAME)?;
         Ok(Self { engine, gauges, folder: folder.folder("bench")?, image: image.to_owned() })
+    }
+
+    /// Writes what is built of a distribution.
+    pub(super) fn write_build_files_of(&self, distribution: Distribution) -> Result<()> {
+        let syntax = frontend_image::DEFAULT_NAME;
+        let terms = distribution.terms();
+        let image = terms.image;
+        lab_image::ensure(&self.engine, image)?;
+        let mut patch = format!("# syntax={syntax}\nARG IMAGE={image}\n");
+        if let Some(report) = terms.report() {
+            patch.push_str(&format!("ARG REPORT={report}\n"));
+            self.write_report(&report, image, &terms.findings())?;
+        }
+        self.write(&Way::Plain(distribution).build_file(), &terms.dockerfile())?;
+        self.write(&Way::Patched(distribution).build_file(), &patch)
     }
 
     /// Writes what is built.
     pub(super) fn write_build_files(&self) -> Result<()> {
         let syntax = frontend_image::DEFAULT_NAME;
         let image = &self.image;
+        lab_image::ensure(&self.engine, image)?;
         let everything = format!("# syntax={syntax}\nARG IMAGE={image}\n");
         let report = format!("{everything}ARG REPORT=report.json\n");
-        self.write(Way::Dockerfile.build_file(), &upgrade(image))?;
-        self.write(Way::Everything.build_file(), &everything)?;
-        self.write(Way::Report.build_file(), &report)?;
+        self.write(&Way::Dockerfile.build_file(), &upgrade(image))?;
+        self.write(&Way::Everything.build_file(), &everything)?;
+        self.write(&Way::Report.build_file(), &report)?;
         let findings = self.findings()?;
         ensure!(!findings.is_empty(), "the mirror has no upgrade for {image}: nothing to measure");
         eprintln!("{} upgrades", findings.len());
@@ -152,7 +175,8 @@ impl Contest {
 
     /// Gets a patched image one way.
     pub(super) fn build(&self, way: Way, cache: Cache) -> Result<Measured> {
-        self.measure(&["--tag", way.tag(), "--file", way.build_file()], way.tag(), cache)
+        let tag = way.tag();
+        self.measure(&["--tag", &tag, "--file", &way.build_file()], &tag, cache)
     }
 
     /// Makes an image that needs nothing, and a report on it whose fixes are all in.
@@ -160,13 +184,14 @@ impl Contest {
         let patched = Way::Everything.tag();
         self.build(Way::Everything, Cache::Warm)?;
         let findings: Vec<Finding> = self.findings()?;
-        self.write_report("fixed.json", patched, &findings)
+        self.write_report("fixed.json", &patched, &findings)
     }
 
     /// Builds where nothing is to do.
     pub(super) fn build_unchanged(&self, way: Way) -> Result<Measured> {
         let image = format!("IMAGE={}", Way::Everything.tag());
-        let arguments = ["--tag", UNCHANGED, "--file", way.build_file(), "--build-arg", &image];
+        let file = way.build_file();
+        let arguments = ["--tag", UNCHANGED, "--file", &file, "--build-arg", &image];
         let report = ["--build-arg", "REPORT=fixed.json"];
         let report = if way == Way::Report { &report[..] } else { &[] };
         self.measure(&[&arguments[..], report].concat(), UNCHANGED, Cache::Cold)
@@ -211,7 +236,7 @@ impl Contest {
 
     /// The image that a way made last.
     pub(super) fn result(&self, way: Way) -> Result<StoredImage> {
-        StoredImage::read(&self.engine, way.tag())
+        StoredImage::read(&self.engine, &way.tag())
     }
 
     /// The frontend's own image.
@@ -221,8 +246,12 @@ impl Contest {
 
     /// Removes what the builds have made.
     pub(super) fn clean(&self) -> Result<()> {
-        let ways = [Way::Dockerfile, Way::Report, Way::Everything].map(Way::tag);
-        let images = ways.into_iter().chain([UNCHANGED]);
+        let others = Distribution::ALL.into_iter();
+        let images = [Way::Dockerfile, Way::Report, Way::Everything]
+            .into_iter()
+            .chain(others.flat_map(|other| [Way::Plain(other), Way::Patched(other)]))
+            .map(Way::tag)
+            .chain([UNCHANGED.to_owned()]);
         program::run(self.engine.docker()?.args(["image", "rm", "--force"]).args(images))
     }
 }

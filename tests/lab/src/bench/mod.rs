@@ -4,6 +4,7 @@
 //! work slows all of them. The figures are medians; a test never asserts one.
 
 mod contest;
+mod distribution;
 mod gauge;
 mod progress;
 mod reading;
@@ -17,14 +18,19 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::folder::LabFolder;
 use contest::{Cache, Contest, IMAGE, Measured, Way};
+use distribution::Distribution;
 use progress::STAGES;
 use reading::{Reader, Reading};
 
 /// How often everything is done unless somebody asks for another number.
 const RUNS: usize = 5;
 
-/// The part of the Dockerfile's layer that suture's may have.
+/// The part of the Dockerfile's layer that suture's may have, where that one has the package manager's
+/// caches.
 const LAYER: f64 = 0.12;
+
+/// How many seconds more than the Dockerfile suture may take where little is downloaded.
+const MORE: f64 = 0.5;
 
 /// A part of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +43,8 @@ enum Row {
     Again,
     /// An image that needs nothing.
     Nothing,
+    /// Another distribution, with the lab's own updates.
+    Other(Distribution),
     /// The frontend's own image.
     Image,
     /// Large inputs.
@@ -44,11 +52,13 @@ enum Row {
 }
 
 /// The rows as people name them.
-const ROWS: [(&str, Row); 6] = [
+const ROWS: [(&str, Row); 8] = [
     ("report", Row::Report),
     ("everything", Row::Everything),
     ("again", Row::Again),
     ("nothing", Row::Nothing),
+    ("alpine", Row::Other(Distribution::Alpine)),
+    ("almalinux", Row::Other(Distribution::Almalinux)),
     ("image", Row::Image),
     ("reading", Row::Reading),
 ];
@@ -103,7 +113,18 @@ impl Choice {
         if self.has(Row::Everything) || self.has(Row::Again) {
             ways.push(Way::Everything);
         }
+        for other in self.others() {
+            ways.extend([Way::Plain(other), Way::Patched(other)]);
+        }
         ways
+    }
+
+    /// The other distributions that rows are about.
+    fn others(&self) -> impl Iterator<Item = Distribution> {
+        self.rows.iter().filter_map(|row| match row {
+            Row::Other(other) => Some(*other),
+            _ => None,
+        })
     }
 }
 
@@ -134,8 +155,11 @@ pub fn run(folder: &LabFolder, version: Option<&str>, arguments: &[&str]) -> Res
 
 /// Everything that needs the engine.
 fn builds(contest: &Contest, choice: &Choice, tables: &mut Tables) -> Result<()> {
-    if choice.rows.iter().any(|row| !matches!(row, Row::Image | Row::Reading)) {
+    if choice.rows.iter().any(|row| !matches!(row, Row::Image | Row::Reading | Row::Other(_))) {
         contest.write_build_files()?;
+    }
+    for other in choice.others() {
+        contest.write_build_files_of(other)?;
     }
     let mut cold: BTreeMap<Way, Vec<Measured>> = BTreeMap::new();
     let mut again: BTreeMap<Way, Vec<Measured>> = BTreeMap::new();
@@ -149,7 +173,7 @@ fn builds(contest: &Contest, choice: &Choice, tables: &mut Tables) -> Result<()>
         for way in ways {
             eprintln!("run {run} of {}: {way:?}", choice.runs);
             cold.entry(way).or_default().push(contest.build(way, Cache::Cold)?);
-            if choice.has(Row::Again) && way != Way::Dockerfile {
+            if choice.has(Row::Again) && matches!(way, Way::Report | Way::Everything) {
                 again.entry(way).or_default().push(contest.build(way, Cache::Warm)?);
             }
         }
@@ -168,20 +192,25 @@ fn builds(contest: &Contest, choice: &Choice, tables: &mut Tables) -> Result<()>
         [(Row::Report, Way::Report, 0.50), (Row::Everything, Way::Everything, 0.65)]
     {
         if choice.has(row) {
-            tables.compare(contest, way, target, &cold)?;
+            let targets = Targets { time: Time::Ratio(target), layer: LAYER };
+            tables.compare(contest, (way, Way::Dockerfile), &targets, &cold)?;
         }
+    }
+    for other in choice.others() {
+        let targets = Targets { time: Time::More(MORE), layer: other.terms().layer };
+        tables.compare(contest, (Way::Patched(other), Way::Plain(other)), &targets, &cold)?;
     }
     for (what, measured) in [("again", &again), ("nothing to do", &unchanged)] {
         for (way, measured) in measured {
             // An image nobody has a report on has to be asked for what it lacks.
             let target = (what == "again" || *way == Way::Report).then_some(1.0);
             let wall = median_build(measured)?.wall;
-            tables.absolute(&format!("{}, {what}", label(*way)), wall, target, seconds);
+            tables.absolute(&format!("{}, {what}", way.name()), wall, target, seconds);
         }
     }
     for (what, measured) in [("", &cold), (", again", &again), (", nothing to do", &unchanged)] {
         for (way, measured) in measured {
-            tables.time(&format!("{}{what}", label(*way)), median_build(measured)?);
+            tables.time(&format!("{}{what}", way.name()), median_build(measured)?);
         }
     }
     if choice.has(Row::Image) {
@@ -208,6 +237,23 @@ fn readings(reader: &Reader, runs: usize, tables: &mut Tables) -> Result<()> {
     Ok(())
 }
 
+/// What suture should reach beside a Dockerfile.
+#[derive(Clone, Copy, Debug)]
+struct Targets {
+    time: Time,
+    /// The part of the other layer's bytes.
+    layer: f64,
+}
+
+/// How two times are compared.
+#[derive(Clone, Copy, Debug)]
+enum Time {
+    /// Ours may be this part of the other one.
+    Ratio(f64),
+    /// Ours may be this many seconds more.
+    More(f64),
+}
+
 /// The lines of both tables, as they come.
 #[derive(Debug, Default)]
 struct Tables {
@@ -216,12 +262,12 @@ struct Tables {
 }
 
 impl Tables {
-    /// Adds the lines that compare one way with the Dockerfile.
+    /// Adds the lines that compare a way of suture's with that of a Dockerfile.
     fn compare(
         &mut self,
         contest: &Contest,
-        way: Way,
-        target: f64,
+        (way, plain): (Way, Way),
+        targets: &Targets,
         measured: &BTreeMap<Way, Vec<Measured>>,
     ) -> Result<()> {
         let of = |way: Way| measured.get(&way).context("a build was not measured");
@@ -229,31 +275,51 @@ impl Tables {
             let walls = of(way)?.iter().map(|measured| measured.wall);
             walls.reduce(f64::min).context("nothing was measured")
         };
-        let (our_best, their_best) = (fastest(way)?, fastest(Way::Dockerfile)?);
-        let (ours, theirs) = (median_build(of(way)?)?, median_build(of(Way::Dockerfile)?)?);
-        let (our_image, their_image) = (contest.result(way)?, contest.result(Way::Dockerfile)?);
+        let (our_best, their_best) = (fastest(way)?, fastest(plain)?);
+        let (ours, theirs) = (median_build(of(way)?)?, median_build(of(plain)?)?);
+        let (our_image, their_image) = (contest.result(way)?, contest.result(plain)?);
         let layer = |image: &crate::stored_image::StoredImage| {
             let size = image.layers.last().map_or(0, |layer| layer.size);
             (number(size), number(u64::try_from(image.last_layer.len()).unwrap_or(u64::MAX)))
         };
         let (our_layer, our_entries) = layer(&our_image);
         let (their_layer, their_entries) = layer(&their_image);
-        let name = label(way);
+        let name = way.name();
+        let time = format!("{name}: time");
+        match targets.time {
+            Time::Ratio(target) => {
+                self.ratio(&time, (ours.wall, theirs.wall), Some(target), seconds);
+            }
+            Time::More(target) => {
+                self.difference(&time, (ours.wall, theirs.wall), target);
+            }
+        }
         let mut add = |what: &str, ours, theirs, target, unit| {
             self.ratio(&format!("{name}: {what}"), (ours, theirs), target, unit);
         };
-        add("time", ours.wall, theirs.wall, Some(target), seconds);
         // What other work on the machine has disturbed least.
         add("time of the fastest run", our_best, their_best, None, seconds);
-        add("layer", our_layer, their_layer, Some(LAYER), megabytes);
+        add("layer", our_layer, their_layer, Some(targets.layer), megabytes);
         add("paths in the layer", our_entries, their_entries, None, whole);
-        add("downloaded", number(ours.downloaded), number(theirs.downloaded), None, megabytes);
+        // The lab's own repositories are nothing that comes from outside.
+        if theirs.downloaded > 0 {
+            add("downloaded", number(ours.downloaded), number(theirs.downloaded), None, megabytes);
+        }
         let containers = |measured: &Measured| measured.containers.to_string();
         let line = format!("{name}: containers, with the frontend's own");
         let none = String::new();
         let (ours, theirs) = (containers(ours), containers(theirs));
         self.figures.push(vec![line, none.clone(), none.clone(), none, ours, theirs]);
         Ok(())
+    }
+
+    /// Adds the line of times whose difference counts.
+    fn difference(&mut self, what: &str, (ours, theirs): (f64, f64), target: f64) {
+        let more = |value: f64| format!("{value:+.2} s");
+        let mut line = vec![what.to_owned(), more(ours - theirs)];
+        line.extend(judgement(ours - theirs, Some(target), more));
+        line.extend([seconds(ours), seconds(theirs)]);
+        self.figures.push(line);
     }
 
     /// Adds the line of a figure that the Dockerfile has, too: suture's, then the Dockerfile's.
@@ -288,7 +354,7 @@ impl Tables {
 
     /// The table of figures.
     fn figures(&self) -> String {
-        let head = ["", "RATIO", "TARGET", "MET", "SUTURE", "DOCKERFILE"].map(str::to_owned);
+        let head = ["", "RATIO, MORE", "TARGET", "MET", "SUTURE", "DOCKERFILE"].map(str::to_owned);
         table::render(&[&[head.to_vec()], &self.figures[..]].concat())
     }
 
@@ -312,15 +378,6 @@ fn judgement(value: f64, target: Option<f64>, unit: impl Fn(f64) -> String) -> [
         let verdict = if value <= target { "yes" } else { "NO" };
         [format!("≤ {}", unit(target)), verdict.to_owned()]
     })
-}
-
-/// What a way to build is called.
-fn label(way: Way) -> &'static str {
-    match way {
-        Way::Dockerfile => "Dockerfile",
-        Way::Report => "report",
-        Way::Everything => "everything",
-    }
 }
 
 fn seconds(value: f64) -> String {
@@ -365,10 +422,13 @@ mod tests {
     #[test]
     fn arguments_choose_rows_and_runs() {
         let all = Choice::parse(&[]).unwrap();
-        assert_eq!((all.rows.len(), all.runs), (6, RUNS));
+        assert_eq!((all.rows.len(), all.runs), (8, RUNS));
         let some = Choice::parse(&["report", "--runs", "3", "nothing"]).unwrap();
         assert_eq!(some.rows, BTreeSet::from([Row::Report, Row::Nothing]));
         assert_eq!(some.ways(), [Way::Dockerfile, Way::Report]);
+        let alpine = Choice::parse(&["alpine"]).unwrap();
+        let ways = [Way::Plain(Distribution::Alpine), Way::Patched(Distribution::Alpine)];
+        assert_eq!(alpine.ways(), ways);
         assert!(Choice::parse(&["--runs", "0"]).is_err());
         assert!(Choice::parse(&["reports"]).is_err());
     }
