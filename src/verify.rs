@@ -73,7 +73,7 @@ pub fn verify(
         name: (*name).clone(),
         architecture: (*architecture).clone(),
     });
-    let removed = removed.collect();
+    let removed: Vec<Removed> = removed.collect();
 
     let absent = announced.keys().filter(|key| !new.contains_key(*key));
     refuse(absent.map(|key| name(*key)).collect(), VerifyError::NotThere)?;
@@ -105,7 +105,7 @@ pub fn verify(
     let excluded = excluded.map(|change| format!("{}:{}", change.name, change.architecture));
     refuse(excluded.collect(), VerifyError::Excluded)?;
 
-    let missed = plan.assessments.iter().filter(|assessment| !is_met(assessment, after));
+    let missed = plan.assessments.iter().filter(|assessment| !is_met(assessment, after, &removed));
     refuse(missed.map(describe_demand).collect(), VerifyError::NotFixed)?;
     Ok(Verified { changes, removed, plan })
 }
@@ -132,8 +132,9 @@ fn describe_demand(assessment: &Assessment) -> String {
     }
 }
 
-/// Whether a planned demand is met by what the result has.
-fn is_met(assessment: &Assessment, after: &Database) -> bool {
+/// Whether a planned demand is met by what the result has: also when the package went, as announced, because
+/// another replaces it.
+fn is_met(assessment: &Assessment, after: &Database, removed: &[Removed]) -> bool {
     let Verdict::Planned(Some(required)) = &assessment.verdict else { return true };
     let packages: Vec<&Version> = after
         .find(&assessment.name)
@@ -146,7 +147,8 @@ fn is_met(assessment: &Assessment, after: &Database) -> bool {
         .and_then(|architecture| after.get(&assessment.name, architecture));
     match exact {
         Some(package) => package.version >= *required,
-        None => !packages.is_empty() && packages.iter().all(|version| **version >= *required),
+        None if packages.is_empty() => removed.iter().any(|gone| gone.name == assessment.name),
+        None => packages.iter().all(|version| **version >= *required),
     }
 }
 
@@ -195,6 +197,20 @@ mod tests {
     fn a_result_as_planned_passes() {
         let after = [("a", "2", "installed"), ("b", "1", "installed"), ("c", "1", "installed")];
         assert_eq!(check(&after, &[("a", "2"), ("c", "1")]), Ok(2));
+    }
+
+    #[test]
+    fn what_is_replaced_is_fixed() {
+        let before = database(&[("a", "1", "installed"), ("b", "1", "installed")]);
+        let after = database(&[("b", "1", "installed"), ("c", "1", "installed")]);
+        let wanted = WantedPackage { name: "a".parse().unwrap(), version: Some("2".to_owned()) };
+        let plan = Plan::listed(&Fixes::collect([], &[wanted]), &[], &before);
+        let gone = Removed { name: "a".parse().unwrap(), architecture: "amd64".parse().unwrap() };
+        let announced = [upgrade("c", "1")];
+        let verified =
+            verify(&before, &after, &announced, std::slice::from_ref(&gone), &[], plan.clone());
+        assert_eq!(verified.unwrap().removed, [gone]);
+        assert!(verify(&before, &after, &announced, &[], &[], plan).is_err());
     }
 
     #[test]
