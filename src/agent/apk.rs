@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 
 use crate::package::PackageName;
 use crate::patch::task::{
-    AgentFailure, FetchOutcome, FetchTask, Lock, LockedPackage, Removed, Target, Targets, Unmet,
+    AgentFailure, FetchOutcome, FetchTask, Lock, LockedPackage, Target, Targets, Unmet,
     UnmetReason, Upgrade, path,
 };
 use crate::pkgdb::apk::{Installed, World, parse_files};
 use crate::pkgdb::{Database, InstalledPackage};
 use crate::version::{Scheme, Version};
 
+use super::changes;
 use super::fetched::{self, digest_of, seconds_now};
 use super::process::{self, Echo, Finished};
 use super::settle::{Remains, Trace};
@@ -90,11 +91,11 @@ pub(super) fn fetch(task: &FetchTask, files: &Path) -> Result<(FetchOutcome, Loc
         Targets::Everything => kept_back(task, files, &before, &after)?,
         Targets::Listed(_) => missed(&reached, &before, &after),
     });
-    let upgrades = changes(&before.database, &after.database);
+    let upgrades = changes::upgrades(&before.database, &after.database);
     let lock = lock(&upgrades, files)?;
     let outcome = FetchOutcome {
         at: seconds_now(),
-        removed: removed(&before.database, &after.database),
+        removed: changes::removed(&before.database, &after.database),
         upgrades,
         unmet,
     };
@@ -186,7 +187,7 @@ fn simulate(cache: &Path, targets: &[&Target]) -> Result<Option<String>, Failure
     let names: Vec<&PackageName> = targets.iter().map(|target| &target.name).collect();
     let finished = call(cache, "upgrade", &["--simulate"], &names, Echo::Hidden)?;
     match words::meaning(MEANINGS, &finished) {
-        None if finished.success => Ok(None),
+        None if finished.is_success() => Ok(None),
         None => Ok(Some(reason(&finished))),
         Some(kind) => Err(failure(kind, &finished)),
     }
@@ -208,7 +209,7 @@ fn demand(
 ) -> Result<(), Failure> {
     let finished = call(cache, command, options, names, Echo::Shown)?;
     match words::meaning(MEANINGS, &finished) {
-        None if finished.success => Ok(()),
+        None if finished.is_success() => Ok(()),
         meaning => Err(failure(meaning.unwrap_or(AgentFailure::PackageManager), &finished)),
     }
 }
@@ -286,28 +287,6 @@ fn kept_back(
         },
     };
     Ok(after.database.installed().filter(is_listed).map(unmet).collect())
-}
-
-fn changes(before: &Database, after: &Database) -> Vec<Upgrade> {
-    after
-        .installed()
-        .filter_map(|package| {
-            let from = before.find(&package.name).next().map(|old| old.version.to_string());
-            let to = package.version.to_string();
-            (from.as_ref() != Some(&to)).then(|| Upgrade {
-                name: package.name.clone(),
-                architecture: package.architecture.clone(),
-                from,
-                to,
-            })
-        })
-        .collect()
-}
-
-fn removed(before: &Database, after: &Database) -> Vec<Removed> {
-    let gone = before.installed().filter(|old| after.find(&old.name).next().is_none());
-    gone.map(|old| Removed { name: old.name.clone(), architecture: old.architecture.clone() })
-        .collect()
 }
 
 /// The packages in apk's cache: `name-version.checksum.apk`. One from a repository that is a

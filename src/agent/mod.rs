@@ -12,9 +12,11 @@
 mod apk;
 mod apt;
 mod attributes;
+mod changes;
 mod fetched;
 mod lift;
 mod process;
+mod rpm;
 mod settle;
 mod words;
 
@@ -22,7 +24,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::patch::task::{AgentFailure, ApplyTask, FetchTask, Lock, Manager, RpmManager, Task, path};
+use crate::patch::task::{AgentFailure, ApplyTask, FetchTask, Lock, Manager, Task, path};
 
 /// Why a task was not done.
 #[derive(Debug)]
@@ -92,14 +94,10 @@ fn fetch(task: &FetchTask) -> Result<(), Failure> {
     let (outcome, lock) = match task.manager {
         Manager::Apk => apk::fetch(task, files)?,
         Manager::Apt => apt::fetch::run(task, files)?,
-        Manager::Rpm(manager) => return Err(not_there(manager)),
+        Manager::Rpm(manager) => rpm::fetch::run(task, manager, files)?,
     };
     write_json(&files.join(path::LOCK), &lock)?;
     write_json(Path::new(&format!("{}{}", path::OUT, path::OUTCOME_IN_OUT)), &outcome)
-}
-
-fn not_there(manager: RpmManager) -> Failure {
-    Failure::new(AgentFailure::Bug, format!("{} is not supported yet", manager.as_str()))
 }
 
 fn apply(task: &ApplyTask) -> Result<(), Failure> {
@@ -113,7 +111,7 @@ fn apply(task: &ApplyTask) -> Result<(), Failure> {
     let remains = match task.manager {
         Manager::Apk => apk::apply(&lock, files)?,
         Manager::Apt => apt::apply::run(&lock, files)?,
-        Manager::Rpm(manager) => return Err(not_there(manager)),
+        Manager::Rpm(manager) => rpm::apply::run(manager, &lock, files)?,
     };
     settle::run(&settle::Settle {
         root: Path::new("/"),

@@ -10,12 +10,19 @@ use super::Failure;
 /// What a program said and how it ended.
 #[derive(Debug)]
 pub(super) struct Finished {
-    /// Whether it says that all is well.
-    pub(super) success: bool,
+    /// Its exit code; none when a signal ended it.
+    pub(super) exit_code: Option<i32>,
     /// What it wrote to stdout.
     pub(super) stdout: String,
     /// What it wrote to stderr.
     pub(super) stderr: String,
+}
+
+impl Finished {
+    /// Whether it says that all is well.
+    pub(super) fn is_success(&self) -> bool {
+        self.exit_code == Some(0)
+    }
 }
 
 /// Whether the user sees a program's output while it runs.
@@ -72,7 +79,7 @@ pub(super) fn run(
         (stdout.join().unwrap_or_default(), stderr)
     });
     let status = child.wait().map_err(cannot_start)?;
-    Ok(Finished { success: status.success(), stdout, stderr })
+    Ok(Finished { exit_code: status.code(), stdout, stderr })
 }
 
 /// Reads to the end, line by line, showing each on our stderr, which is the step's log.

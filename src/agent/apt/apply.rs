@@ -65,7 +65,7 @@ pub(in super::super) fn run(lock: &Lock, files: &Path) -> Result<Remains, Failur
     let finished = super::run("apt-get", &arguments(lock, files), Echo::Shown);
     policy.restore()?;
     let finished = finished?;
-    if !finished.success {
+    if !finished.is_success() {
         return Err(super::failure("apt-get install", &finished));
     }
     let after = super::installed(&super::database()?);

@@ -81,7 +81,7 @@ fn hold_excluded(task: &FetchTask, database: &Database) -> Result<(), Failure> {
     );
     if arguments.len() > 1 {
         let finished = super::run("apt-mark", &arguments, Echo::Hidden)?;
-        if !finished.success {
+        if !finished.is_success() {
             return Err(super::failure("apt-mark", &finished));
         }
     }
@@ -137,7 +137,7 @@ impl Apt<'_> {
 
     fn update(&self) -> Result<(), Failure> {
         let finished = self.call("apt-get", &strings(&["update", "-q"]), Echo::Shown)?;
-        if !finished.success || output::update_is_incomplete(&finished.stderr) {
+        if !finished.is_success() || output::update_is_incomplete(&finished.stderr) {
             return Err(super::failure("apt-get update", &finished));
         }
         Ok(())
@@ -148,7 +148,7 @@ impl Apt<'_> {
         let mut arguments = strings(&["policy"]);
         arguments.extend_from_slice(names);
         let finished = self.call("apt-cache", &arguments, Echo::Hidden)?;
-        if !finished.success {
+        if !finished.is_success() {
             return Err(super::failure("apt-cache policy", &finished));
         }
         let candidates = output::candidates(&finished.stdout);
@@ -161,7 +161,7 @@ impl Apt<'_> {
         let mut arguments = strings(&["--print-uris", "-qq", "-y", "--no-remove"]);
         arguments.extend_from_slice(goal);
         let finished = self.call("apt-get", &arguments, Echo::Hidden)?;
-        if !finished.success {
+        if !finished.is_success() {
             return match output::failure_kind(&finished) {
                 AgentFailure::PackageManager => Ok(None),
                 _ => Err(super::failure("apt-get", &finished)),
@@ -309,7 +309,7 @@ impl Apt<'_> {
                 .extend(["-o".to_owned(), format!("Dir::Cache::archives={}/", files.display())]);
             arguments.extend_from_slice(&resolution.goal);
             let finished = self.call("apt-get", &arguments, Echo::Shown)?;
-            if !finished.success {
+            if !finished.is_success() {
                 return Err(super::failure("apt-get", &finished));
             }
         }

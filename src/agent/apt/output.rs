@@ -196,7 +196,7 @@ mod tests {
             ("E: Unmet dependencies", AgentFailure::PackageManager),
         ] {
             let finished =
-                Finished { success: false, stdout: String::new(), stderr: words.to_owned() };
+                Finished { exit_code: Some(100), stdout: String::new(), stderr: words.to_owned() };
             assert_eq!(failure_kind(&finished), kind, "{words}");
         }
         assert_eq!(first_error("x\nE: no\nE: never\n"), Some("no"));

@@ -14,6 +14,7 @@ mod bdb;
 mod blob;
 pub mod header;
 mod integer;
+pub mod listing;
 mod ndb;
 mod sqlite;
 
@@ -94,6 +95,12 @@ pub enum RpmDatabaseError {
     /// An entry is not a header.
     #[error("rpm database: {0}")]
     Header(#[from] HeaderError),
+    /// A line of a listing has too few fields.
+    #[error("listing of rpm packages: not a package: {line}")]
+    Line {
+        /// The line.
+        line: Excerpt,
+    },
     /// An entry does not say which package it is about.
     #[error("rpm database: a package has no NAME")]
     NoName,
@@ -177,25 +184,48 @@ fn package(header: &Header<'_>) -> Result<Option<InstalledPackage>, RpmDatabaseE
         let missing = || RpmDatabaseError::MissingTag { package: name.clone(), tag };
         header.text(tag)?.ok_or_else(missing)
     };
-    let epoch = header.number(Tag::Epoch)?.unwrap_or(0);
-    let version = RpmVersion::from_parts(epoch, text(Tag::Version)?, text(Tag::Release)?)
-        .map_err(|source| RpmDatabaseError::Version { package: name.clone(), source })?;
-    let architecture: Architecture = text(Tag::Architecture)?
-        .parse()
-        .map_err(|source| RpmDatabaseError::Architecture { package: name.clone(), source })?;
-    // rpm never looks at this value, so an odd one must not make an image unpatchable.
-    let source = header.text(Tag::SourceRpm).ok().flatten();
-    let source = source.and_then(|file| parse_source(file, epoch)).unwrap_or_else(|| {
-        SourcePackage { name: name.clone(), version: Version::Rpm(version.clone()) }
-    });
-    Ok(Some(InstalledPackage {
-        name,
-        architecture,
-        version: Version::Rpm(version),
-        state: State::Installed,
-        held: false,
-        source,
-    }))
+    let facts = Facts {
+        epoch: header.number(Tag::Epoch)?.unwrap_or(0),
+        version: text(Tag::Version)?,
+        release: text(Tag::Release)?,
+        architecture: text(Tag::Architecture)?,
+        // rpm never looks at this value, so an odd one must not make an image unpatchable.
+        source: header.text(Tag::SourceRpm).ok().flatten(),
+    };
+    facts.package(name).map(Some)
+}
+
+/// What rpm knows of a package beside its name.
+struct Facts<'a> {
+    epoch: u32,
+    version: &'a str,
+    release: &'a str,
+    architecture: &'a str,
+    source: Option<&'a str>,
+}
+
+impl Facts<'_> {
+    fn package(&self, name: PackageName) -> Result<InstalledPackage, RpmDatabaseError> {
+        let version = RpmVersion::from_parts(self.epoch, self.version, self.release)
+            .map_err(|source| RpmDatabaseError::Version { package: name.clone(), source })?;
+        let architecture: Architecture = self
+            .architecture
+            .parse()
+            .map_err(|source| RpmDatabaseError::Architecture { package: name.clone(), source })?;
+        let source = self.source.and_then(|file| parse_source(file, self.epoch));
+        let source = source.unwrap_or_else(|| SourcePackage {
+            name: name.clone(),
+            version: Version::Rpm(version.clone()),
+        });
+        Ok(InstalledPackage {
+            name,
+            architecture,
+            version: Version::Rpm(version),
+            state: State::Installed,
+            held: false,
+            source,
+        })
+    }
 }
 
 /// `name-version-release.src.rpm`, or `.nosrc.rpm` where the sources may not be given away.

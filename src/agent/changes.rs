@@ -1,0 +1,47 @@
+//! What an upgrade did, told by the package database before and after.
+
+use std::collections::BTreeSet;
+
+use crate::package::PackageName;
+use crate::patch::task::{Removed, Upgrade};
+use crate::pkgdb::{Database, InstalledPackage};
+
+/// The packages that are new, or whose newest version is another one.
+pub(super) fn upgrades(before: &Database, after: &Database) -> Vec<Upgrade> {
+    let is_newest = |package: &&InstalledPackage| {
+        after
+            .get(&package.name, &package.architecture)
+            .is_some_and(|newest| newest.version.as_str() == package.version.as_str())
+    };
+    let upgrade = |package: &InstalledPackage| {
+        let from = predecessor(package, before, after).map(|old| old.version.to_string());
+        let to = package.version.to_string();
+        (from.as_ref() != Some(&to)).then(|| Upgrade {
+            name: package.name.clone(),
+            architecture: package.architecture.clone(),
+            from,
+            to,
+        })
+    };
+    after.installed().filter(is_newest).filter_map(upgrade).collect()
+}
+
+/// The package as it was, perhaps for an architecture that it is no longer made for.
+fn predecessor<'b>(
+    package: &InstalledPackage,
+    before: &'b Database,
+    after: &Database,
+) -> Option<&'b InstalledPackage> {
+    let name = &package.name;
+    before
+        .get(name, &package.architecture)
+        .or_else(|| before.find(name).find(|old| after.get(name, &old.architecture).is_none()))
+}
+
+/// The packages that are gone.
+pub(super) fn removed(before: &Database, after: &Database) -> Vec<Removed> {
+    let remaining: BTreeSet<&PackageName> = after.installed().map(|it| &it.name).collect();
+    let gone = before.installed().filter(|old| !remaining.contains(&old.name));
+    gone.map(|old| Removed { name: old.name.clone(), architecture: old.architecture.clone() })
+        .collect()
+}

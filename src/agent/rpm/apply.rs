@@ -1,0 +1,100 @@
+//! Apply with rpm itself: upgrade from fetched files, without a network.
+//!
+//! rpm alone takes a quarter of dnf's time and touches none of the managers' caches, logs and
+//! histories. What these keep of their own stays right: they find upgraded packages by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::package::PackageName;
+use crate::patch::task::{Lock, RpmManager, path};
+
+use super::super::Failure;
+use super::super::fetched;
+use super::super::process::Echo;
+use super::super::settle::{Remains, Trace};
+use super::{KEYS, keys, package_file};
+
+/// What an upgrade leaves behind besides the packages and rpm's database.
+const TRACES: &[Trace] = &[
+    Trace::File("var/lib/rpm/.rpm.lock"),
+    Trace::File("usr/lib/sysimage/rpm/.rpm.lock"),
+    Trace::File("var/lib/rpm/rpmdb.sqlite-shm"),
+    Trace::File("usr/lib/sysimage/rpm/rpmdb.sqlite-shm"),
+    Trace::File("var/lib/rpm/.dbenv.lock"),
+    Trace::File("var/lib/rpm/__db.001"),
+    Trace::File("var/lib/rpm/__db.002"),
+    Trace::File("var/lib/rpm/__db.003"),
+    Trace::File("var/cache/ldconfig/aux-cache"),
+    Trace::Folder("var/cache/man"),
+    Trace::Folder("var/cache/fontconfig"),
+    Trace::File("etc/.pwd.lock"),
+    Trace::File("etc/passwd-"),
+    Trace::File("etc/group-"),
+    Trace::File("etc/shadow-"),
+    Trace::File("etc/gshadow-"),
+    Trace::File("etc/subuid-"),
+    Trace::File("etc/subgid-"),
+];
+
+/// Logs of changes that rpm has not yet put into its database. With changes in it before, it is part
+/// of the database; an empty one is a trace.
+const WRITE_AHEAD_LOGS: [&str; 2] =
+    ["var/lib/rpm/rpmdb.sqlite-wal", "usr/lib/sysimage/rpm/rpmdb.sqlite-wal"];
+
+/// Upgrades; what comes back says what is to be settled afterwards.
+pub(in super::super) fn run(
+    manager: RpmManager,
+    lock: &Lock,
+    files: &Path,
+) -> Result<Remains, Failure> {
+    for package in &lock.packages {
+        fetched::check(package, files)?;
+    }
+    let configuration = super::configuration(manager)?;
+    let paths = lock.packages.iter().map(|package| files.join(&package.file)).collect();
+    let packages = package_file::describe(paths)?;
+    for key in keys::kept(&files.join(KEYS)) {
+        package_file::import(&key)?;
+    }
+    let names: BTreeSet<&PackageName> = lock.goal.iter().collect();
+    let before = file_lists(&names)?;
+    let signature = super::signature(manager, &configuration);
+    let options: &[&str] =
+        if configuration.leaves_out_documentation() { &["--excludedocs"] } else { &[] };
+    package_file::transact(&packages, &configuration, signature, options)?;
+    let after = file_lists(&names)?;
+    let is_empty = |root: &str, log: &str| {
+        Path::new(root).join(log).symlink_metadata().map_or(true, |found| found.len() == 0)
+    };
+    let logs = WRITE_AHEAD_LOGS.into_iter();
+    Ok(Remains {
+        traces: TRACES,
+        more_traces: logs
+            .filter(|log| is_empty("/", log) && is_empty(path::BASE, log))
+            .map(PathBuf::from)
+            .collect(),
+        common_files: common_files(&before, &after),
+    })
+}
+
+type FileLists = BTreeMap<String, BTreeSet<PathBuf>>;
+
+/// The relative paths of the files of packages, by package.
+fn file_lists(names: &BTreeSet<&PackageName>) -> Result<FileLists, Failure> {
+    let mut arguments = vec!["-q", "--queryformat", "[%{=NAME}\\t%{FILENAMES}\\n]"];
+    arguments.extend(names.iter().map(|name| name.as_str()));
+    // A new dependency is not there before, which rpm calls a failure.
+    let finished = super::rpm(&arguments, Echo::Hidden)?;
+    let mut lists = FileLists::new();
+    for (name, file) in finished.stdout.lines().filter_map(|line| line.split_once("\t/")) {
+        lists.entry(name.to_owned()).or_default().insert(PathBuf::from(file));
+    }
+    Ok(lists)
+}
+
+/// The paths that both the old and the new version of an upgraded package have.
+fn common_files(before: &FileLists, after: &FileLists) -> Vec<PathBuf> {
+    let common = after.iter().filter_map(|(name, new)| Some(before.get(name)?.intersection(new)));
+    common.flatten().cloned().collect()
+}

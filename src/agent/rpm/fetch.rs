@@ -1,0 +1,331 @@
+//! Fetch with a manager on top of rpm: it resolves, downloads and checks, and rpm's database tells
+//! what will change.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::package::PackageName;
+use crate::patch::task::{
+    AgentFailure, FetchOutcome, FetchTask, Lock, LockedPackage, RpmManager, Target, Targets, Unmet,
+    UnmetReason, Upgrade,
+};
+use crate::pkgdb::{Database, InstalledPackage};
+use crate::repository::rpm::{RpmConfiguration, Variables};
+use crate::version::{Scheme, Version};
+
+use super::super::fetched::{digest_of, seconds_now};
+use super::super::process::{self, Echo, Finished};
+use super::super::{Failure, changes, say};
+use super::manager::{PACKAGES, Reach, Row};
+use super::package_file::{self, PackageFile, Signature};
+use super::{ENVIRONMENT, KEYS, holds, installed, keys, output};
+
+/// Where packages are downloaded to, beside the fetched files.
+const DOWNLOADS: &str = "downloads";
+
+/// Words with which a manager that succeeds says that it has left something out.
+const LEFT_OUT: [&str; 4] =
+    ["will NOT be installed", "are locked", "Skipping packages with", "skipped"];
+
+/// Fills `files` with the packages that the targets need.
+pub(in super::super) fn run(
+    task: &FetchTask,
+    manager: RpmManager,
+    files: &Path,
+) -> Result<(FetchOutcome, Lock), Failure> {
+    let configuration = super::configuration(manager)?;
+    let fetch = Fetch {
+        task,
+        row: Row::of(manager),
+        signature: super::signature(manager, &configuration),
+        configuration,
+        before: installed()?,
+        downloads: files.join(DOWNLOADS),
+        files,
+    };
+    fetch.run()
+}
+
+struct Fetch<'a> {
+    task: &'a FetchTask,
+    row: &'static Row,
+    configuration: RpmConfiguration,
+    signature: Signature,
+    before: Database,
+    downloads: PathBuf,
+    files: &'a Path,
+}
+
+/// What the manager has left out, as far as it says.
+#[derive(Default)]
+struct LeftOut {
+    /// Whether anything at all.
+    something: bool,
+    /// Its words about what cannot be upgraded.
+    reasons: Vec<String>,
+}
+
+impl Fetch<'_> {
+    fn run(&self) -> Result<(FetchOutcome, Lock), Failure> {
+        let trusted = keys::trusted()?;
+        holds::exclude(self.row.exclude, &self.task.exclude)?;
+        if self.row.reach == Reach::Upgrade {
+            holds::set("/etc/dnf/dnf.conf", "keepcache=1")?;
+        }
+        let targets: Vec<&Target> = match &self.task.targets {
+            Targets::Everything => Vec::new(),
+            Targets::Listed(targets) => targets.iter().collect(),
+        };
+        let left_out = self.download(&targets)?;
+        let packages = package_file::describe(self.gather()?)?;
+        let keys = self.files.join(KEYS);
+        keys::keep_new(&trusted, &keys)?;
+        if self.signature == Signature::Demanded {
+            let variables = Variables::of(&super::os_release(), &self.before);
+            let local = self.configuration.local_keys(&variables);
+            package_file::demand_signatures(&packages, &local, &keys)?;
+        }
+        if self.row.reach == Reach::Download {
+            let options = ["--justdb"];
+            package_file::transact(&packages, &self.configuration, self.signature, &options)?;
+        }
+        let after = installed()?;
+        let unmet = match &self.task.targets {
+            Targets::Everything => self.kept_back(&after, &left_out)?,
+            Targets::Listed(_) => self.missed(&targets, &after, &left_out),
+        };
+        let upgrades = changes::upgrades(&self.before, &after);
+        let lock = lock(&upgrades, &packages)?;
+        let removed = changes::removed(&self.before, &after);
+        Ok((FetchOutcome { at: seconds_now(), upgrades, removed, unmet }, lock))
+    }
+
+    /// Has the manager download what the targets need; without any, all there is.
+    fn download(&self, targets: &[&Target]) -> Result<LeftOut, Failure> {
+        let finished = self.call(targets, None)?;
+        if self.is_success(&finished) {
+            let something = LEFT_OUT.iter().any(|words| finished.stdout.contains(words));
+            return Ok(LeftOut { something, reasons: Vec::new() });
+        }
+        if let Some(kind) = output::meaning(&finished) {
+            return Err(self.failure(kind, &finished));
+        }
+        let everything = targets.is_empty();
+        let absent = self.says_absent(&finished);
+        if absent && (everything || targets.len() == 1) {
+            return Ok(LeftOut::default());
+        }
+        say("suture: not all upgrades are possible together, looking for those that are");
+        let reason = output::reason(&finished);
+        if let Some(lenient) = self.row.lenient.filter(|_| !absent) {
+            let finished = self.call(targets, Some(lenient))?;
+            if self.is_success(&finished) {
+                return Ok(LeftOut { something: true, reasons: vec![reason] });
+            }
+            if let Some(kind) = output::meaning(&finished) {
+                return Err(self.failure(kind, &finished));
+            }
+        }
+        if everything {
+            return Err(output::failure(self.row.program, &finished));
+        }
+        self.download_one_by_one(targets)
+    }
+
+    /// Adds one target after the other and leaves out those that do not fit.
+    fn download_one_by_one(&self, targets: &[&Target]) -> Result<LeftOut, Failure> {
+        let mut reached: Vec<&Target> = Vec::new();
+        let mut reasons = Vec::new();
+        let mut complete = false;
+        for &target in targets {
+            // What is already upgraded in the root need not be asked for again.
+            if self.row.reach == Reach::Upgrade {
+                reached.clear();
+            }
+            reached.push(target);
+            let finished = self.call(&reached, None)?;
+            complete = self.is_success(&finished);
+            if complete {
+                continue;
+            }
+            if let Some(kind) = output::meaning(&finished) {
+                return Err(self.failure(kind, &finished));
+            }
+            reached.pop();
+            if !self.says_absent(&finished) {
+                reasons.push(output::reason(&finished));
+            }
+        }
+        if !complete && !reached.is_empty() && self.row.reach == Reach::Download {
+            let finished = self.call(&reached, None)?;
+            if !self.is_success(&finished) {
+                return Err(output::failure(self.row.program, &finished));
+            }
+        }
+        Ok(LeftOut { something: true, reasons })
+    }
+
+    fn is_success(&self, finished: &Finished) -> bool {
+        finished.exit_code.is_some_and(|code| code == 0 || self.row.successes.contains(&code))
+    }
+
+    fn says_absent(&self, finished: &Finished) -> bool {
+        let says =
+            |words: &&str| finished.stderr.contains(words) || finished.stdout.contains(words);
+        self.row.absent.iter().any(says)
+    }
+
+    fn failure(&self, kind: AgentFailure, finished: &Finished) -> Failure {
+        Failure { kind, ..output::failure(self.row.program, finished) }
+    }
+
+    fn call(&self, targets: &[&Target], lenient: Option<&str>) -> Result<Finished, Failure> {
+        let folder = &self.downloads;
+        let failure = |error| Failure::file("make", folder, &error);
+        if self.row.reach == Reach::Download && folder.exists() {
+            std::fs::remove_dir_all(folder).map_err(failure)?;
+        }
+        std::fs::create_dir_all(folder).map_err(failure)?;
+        let packages = folder.display().to_string();
+        let words = self.row.fetch.iter().map(|word| word.replace(PACKAGES, &packages));
+        let mut arguments: Vec<String> = words.collect();
+        if self.row.exclude == super::manager::Exclude::Option {
+            let excludes = self.task.exclude.iter().map(|pattern| format!("--exclude={pattern}"));
+            arguments.extend(excludes);
+        }
+        arguments.extend(lenient.map(ToOwned::to_owned));
+        arguments.extend(targets.iter().map(|target| self.spell(target)));
+        process::run(self.row.program, &arguments, ENVIRONMENT, Echo::Shown)
+    }
+
+    /// A package's name, with its architecture only where there are several: dnf follows a package
+    /// to its new name only by the name alone.
+    fn spell(&self, target: &Target) -> String {
+        let others = self.before.find(&target.name);
+        let is_other = |it: &InstalledPackage| it.architecture != target.architecture;
+        if others.into_iter().any(is_other) {
+            format!("{}.{}", target.name, target.architecture)
+        } else {
+            target.name.to_string()
+        }
+    }
+
+    /// The downloaded packages, out of whatever folders the manager has put them into.
+    fn gather(&self) -> Result<Vec<PathBuf>, Failure> {
+        let failure = |error| Failure::file("read", &self.downloads, &error);
+        let mut folders = vec![self.downloads.clone()];
+        let mut packages = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).map_err(failure)? {
+                let entry = entry.map_err(failure)?;
+                let kind = entry.file_type().map_err(failure)?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if kind.is_dir() {
+                    folders.push(entry.path());
+                } else if kind.is_file() && name.ends_with(".rpm") {
+                    let path = self.files.join(plain(&name)?);
+                    std::fs::rename(entry.path(), &path).map_err(failure)?;
+                    packages.push(path);
+                }
+            }
+        }
+        std::fs::remove_dir_all(&self.downloads).map_err(failure)?;
+        packages.sort();
+        Ok(packages)
+    }
+
+    /// Targets that are not reached.
+    fn missed(&self, targets: &[&Target], after: &Database, left_out: &LeftOut) -> Vec<Unmet> {
+        let missed = |target: &&Target| {
+            let required = Version::parse(Scheme::Rpm, target.at_least.as_ref()?).ok()?;
+            // One that is gone was replaced by another.
+            let newest = after.get(&target.name, &target.architecture)?;
+            if newest.version >= required {
+                return None;
+            }
+            let reason = if self.configuration.holds(newest) {
+                UnmetReason::Held
+            } else {
+                left_out.reason(&target.name).unwrap_or_else(|| UnmetReason::NoCandidate {
+                    newest: newest.version.to_string(),
+                })
+            };
+            Some(unmet(newest, reason))
+        };
+        targets.iter().filter_map(missed).collect()
+    }
+
+    /// Packages that have a newer version which the manager did not take.
+    fn kept_back(&self, after: &Database, left_out: &LeftOut) -> Result<Vec<Unmet>, Failure> {
+        let is_held = |package: &InstalledPackage| self.configuration.holds(package);
+        if !left_out.something && !after.installed().any(is_held) {
+            return Ok(Vec::new());
+        }
+        holds::lift()?;
+        let arguments: Vec<String> = self.row.list.iter().map(|&word| word.to_owned()).collect();
+        let finished = process::run(self.row.program, &arguments, ENVIRONMENT, Echo::Hidden)?;
+        let listed: BTreeSet<_> =
+            output::listed(self.row.listing, &finished.stdout).into_iter().collect();
+        let packages =
+            listed.iter().filter_map(|(name, architecture)| after.get(name, architecture));
+        let is_excluded =
+            |name: &PackageName| self.task.exclude.iter().any(|pattern| pattern.matches(name));
+        let kept = packages.filter(|package| !is_excluded(&package.name)).map(|package| {
+            let reason = if is_held(package) {
+                UnmetReason::Held
+            } else {
+                left_out
+                    .reason(&package.name)
+                    .unwrap_or_else(|| UnmetReason::Unsolvable { because: "kept back".to_owned() })
+            };
+            unmet(package, reason)
+        });
+        Ok(kept.collect())
+    }
+}
+
+impl LeftOut {
+    /// Why this package is left out, if one of the reasons is about it.
+    fn reason(&self, name: &PackageName) -> Option<UnmetReason> {
+        let about = |reason: &&String| reason.contains(name.as_str());
+        let because = self.reasons.iter().find(about)?.clone();
+        Some(UnmetReason::Unsolvable { because })
+    }
+}
+
+/// The packages with what they must be in apply.
+fn lock(upgrades: &[Upgrade], files: &[PackageFile]) -> Result<Lock, Failure> {
+    let locked = |file: &PackageFile| {
+        let digest =
+            digest_of(&file.path).map_err(|error| Failure::file("read", &file.path, &error))?;
+        Ok(LockedPackage {
+            name: file.package.name.clone(),
+            architecture: file.package.architecture.clone(),
+            version: file.package.version.to_string(),
+            file: file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            digest,
+            source: None,
+        })
+    };
+    Ok(Lock {
+        goal: upgrades.iter().map(|upgrade| upgrade.name.clone()).collect(),
+        packages: files.iter().map(locked).collect::<Result<_, Failure>>()?,
+    })
+}
+
+fn unmet(package: &InstalledPackage, reason: UnmetReason) -> Unmet {
+    let InstalledPackage { name, architecture, .. } = package;
+    Unmet { name: name.clone(), architecture: architecture.clone(), reason }
+}
+
+/// A file's name, which rpm would take for a pattern if it had other signs in it.
+fn plain(name: &str) -> Result<&str, Failure> {
+    let is_plain = |sign: char| sign.is_ascii_alphanumeric() || "._+-~^%:".contains(sign);
+    if name.chars().all(is_plain) {
+        return Ok(name);
+    }
+    Err(Failure::new(
+        AgentFailure::PackageManager,
+        format!("a package file has a name that rpm takes for a pattern: {name}"),
+    ))
+}

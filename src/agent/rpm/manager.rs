@@ -1,0 +1,189 @@
+//! What the managers on top of rpm differ in: one row each.
+//!
+//! Where the facts come from: `docs/rpm-managers.md`.
+
+use crate::patch::task::RpmManager;
+
+/// How a manager resolves and downloads.
+pub(super) struct Row {
+    /// The program.
+    pub(super) program: &'static str,
+    /// The words that have it fetch upgrades, before names; [`PACKAGES`] in them is the folder to
+    /// download to. Without names everything is meant.
+    pub(super) fetch: &'static [&'static str],
+    /// How far that goes.
+    pub(super) reach: Reach,
+    /// One more word that has it leave out what cannot be upgraded together with the rest.
+    pub(super) lenient: Option<&'static str>,
+    /// How it is told what not to touch.
+    pub(super) exclude: Exclude,
+    /// Whether it checks the packages' signatures when it downloads.
+    pub(super) checks_signatures: bool,
+    /// Exit codes besides 0 that are no failure.
+    pub(super) successes: &'static [i32],
+    /// What it says when no repository has a package.
+    pub(super) absent: &'static [&'static str],
+    /// The words that have it list the packages that have a newer version.
+    pub(super) list: &'static [&'static str],
+    /// The form of that list.
+    pub(super) listing: Listing,
+}
+
+/// Stands for the folder of downloaded packages.
+pub(super) const PACKAGES: &str = "{packages}";
+
+/// How far a manager goes when it is to fetch upgrades.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// It downloads them.
+    Download,
+    /// It upgrades, since it knows no other way; in fetch's root, which is thrown away.
+    Upgrade,
+}
+
+/// How a manager is told what not to touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exclude {
+    /// By `--exclude=PATTERN`.
+    Option,
+    /// By its configuration file, whose lists add up.
+    Configuration(&'static str),
+    /// By its list of locks.
+    Locks(&'static str),
+}
+
+/// The form of a list of packages that have a newer version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listing {
+    /// `name architecture`, as we ask for it.
+    Words,
+    /// A list of objects with `Name` and `Arch`.
+    Json,
+    /// `<update kind="package" name="…" arch="…">`.
+    Xml,
+    /// ` name-version-release.architecture` before more columns, for people.
+    Table,
+    /// `name.architecture` before more columns, for people.
+    Columns,
+}
+
+impl Row {
+    /// The row of a manager.
+    pub(super) const fn of(manager: RpmManager) -> &'static Self {
+        match manager {
+            RpmManager::Dnf4 => &DNF4,
+            RpmManager::Dnf5 => &DNF5,
+            RpmManager::Microdnf => &MICRODNF,
+            RpmManager::Tdnf => &TDNF,
+            RpmManager::Yum => &YUM,
+            RpmManager::Zypper => &ZYPPER,
+        }
+    }
+}
+
+const DNF4: Row = Row {
+    program: "dnf",
+    fetch: &["upgrade", "-y", "--refresh", "--downloadonly", "--downloaddir={packages}"],
+    reach: Reach::Download,
+    lenient: Some("--nobest"),
+    exclude: Exclude::Option,
+    checks_signatures: true,
+    successes: &[],
+    absent: &["No packages marked for upgrade"],
+    list: &[
+        "repoquery",
+        "-q",
+        "-C",
+        "--upgrades",
+        "--latest-limit=1",
+        "--queryformat=%{name} %{arch}",
+    ],
+    listing: Listing::Words,
+};
+
+const DNF5: Row = Row {
+    program: "dnf5",
+    fetch: &[
+        "upgrade",
+        "-y",
+        "--refresh",
+        "--downloadonly",
+        "--destdir={packages}",
+        // A package that no repository has any more is no reason to upgrade nothing.
+        "--skip-unavailable",
+    ],
+    reach: Reach::Download,
+    lenient: Some("--no-best"),
+    exclude: Exclude::Option,
+    checks_signatures: false,
+    successes: &[],
+    absent: &["No match for argument", "matches only excluded packages"],
+    list: &[
+        "repoquery",
+        "-q",
+        "-C",
+        "--upgrades",
+        "--latest-limit=1",
+        "--queryformat=%{name} %{arch}\n",
+    ],
+    listing: Listing::Words,
+};
+
+const MICRODNF: Row = Row {
+    program: "microdnf",
+    fetch: &["upgrade", "-y", "--refresh", "--setopt=cachedir={packages}"],
+    reach: Reach::Upgrade,
+    lenient: Some("--nobest"),
+    exclude: Exclude::Configuration("/etc/dnf/dnf.conf"),
+    checks_signatures: true,
+    successes: &[],
+    absent: &["No package matches"],
+    list: &["upgrade", "--assumeno"],
+    listing: Listing::Table,
+};
+
+const TDNF: Row = Row {
+    program: "tdnf",
+    fetch: &["update", "-y", "--refresh", "--downloadonly", "--downloaddir={packages}"],
+    reach: Reach::Download,
+    lenient: Some("--skip-broken"),
+    exclude: Exclude::Option,
+    checks_signatures: true,
+    successes: &[],
+    absent: &["No matching packages"],
+    list: &["check-update", "--json"],
+    listing: Listing::Json,
+};
+
+const YUM: Row = Row {
+    program: "yum",
+    fetch: &["update", "-y", "--downloadonly", "--downloaddir={packages}"],
+    reach: Reach::Download,
+    lenient: Some("--skip-broken"),
+    exclude: Exclude::Option,
+    checks_signatures: false,
+    successes: &[],
+    absent: &["No packages marked for"],
+    list: &["list", "updates", "-q", "-C"],
+    listing: Listing::Columns,
+};
+
+const ZYPPER: Row = Row {
+    program: "zypper",
+    fetch: &[
+        "--non-interactive",
+        "--ignore-unknown",
+        "--pkg-cache-dir={packages}",
+        "update",
+        "--download-only",
+    ],
+    reach: Reach::Download,
+    lenient: None,
+    exclude: Exclude::Locks("/etc/zypp/locks"),
+    checks_signatures: true,
+    // A reboot, or a restart of zypper itself, is advised (zypper(8), «EXIT CODES»).
+    successes: &[102, 103],
+    absent: &["No update candidate"],
+    list: &["--non-interactive", "--no-refresh", "--xmlout", "list-updates", "--all"],
+    listing: Listing::Xml,
+};

@@ -1,0 +1,93 @@
+//! rpm, and the managers that resolve and download for it.
+//!
+//! The image's manager chooses and downloads; rpm itself takes the packages in, in fetch only into
+//! the database of the root that is thrown away, which tells what will change, and in apply for good.
+
+pub(super) mod apply;
+pub(super) mod fetch;
+mod holds;
+mod keys;
+mod manager;
+mod output;
+mod package_file;
+
+use std::path::{Path, PathBuf};
+
+use crate::distro::OsRelease;
+use crate::patch::task::{AgentFailure, RpmManager, path};
+use crate::pkgdb::Database;
+use crate::pkgdb::rpm::listing;
+use crate::repository::rpm::{FILES, FOLDERS, RpmConfiguration, Signatures};
+
+use super::Failure;
+use super::process::{self, Echo, Finished};
+use manager::Row;
+use package_file::Signature;
+
+/// The folder of the keys that packages need, beside the fetched files.
+const KEYS: &str = "keys";
+
+/// The environment of every program of the family.
+const ENVIRONMENT: &[(&str, &str)] = &[("LC_ALL", "C"), ("HOME", "/root"), ("TMPDIR", path::WORK)];
+
+fn rpm(arguments: &[&str], echo: Echo) -> Result<Finished, Failure> {
+    let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+    process::run("rpm", &arguments, ENVIRONMENT, echo)
+}
+
+/// What is installed, as rpm itself says: that holds for every format of its database.
+fn installed() -> Result<Database, Failure> {
+    let format = format!("{}\\n", listing::FIELDS);
+    let finished = rpm(&["-qa", "--queryformat", &format], Echo::Hidden)?;
+    if !finished.is_success() {
+        return Err(output::failure("rpm", &finished));
+    }
+    listing::parse(&finished.stdout)
+        .map_err(|error| Failure::new(AgentFailure::PackageManager, error.to_string()))
+}
+
+/// The files that configure the managers, as far as the image has them.
+fn configuration_files() -> Vec<PathBuf> {
+    let in_folder = |(folder, ending): &(&str, &str)| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let paths = entries.map(|entry| entry.path());
+        let mut paths: Vec<PathBuf> =
+            paths.filter(|path| path.display().to_string().ends_with(ending)).collect();
+        paths.sort();
+        paths
+    };
+    let files = FILES.iter().map(PathBuf::from);
+    files.chain(FOLDERS.iter().flat_map(in_folder)).filter(|path| path.is_file()).collect()
+}
+
+/// What the image says it is; the repositories' addresses and keys may have its version in them.
+fn os_release() -> OsRelease {
+    let read = |path| std::fs::read(path).ok();
+    let bytes = read("/etc/os-release").or_else(|| read("/usr/lib/os-release"));
+    OsRelease::parse(&bytes.unwrap_or_default())
+}
+
+fn configuration(manager: RpmManager) -> Result<RpmConfiguration, Failure> {
+    let read = |path: PathBuf| {
+        let bytes = std::fs::read(&path).map_err(|error| Failure::file("read", &path, &error))?;
+        Ok::<_, Failure>((path.display().to_string(), bytes))
+    };
+    let files: Vec<_> = configuration_files().into_iter().map(read).collect::<Result<_, _>>()?;
+    let files = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
+    RpmConfiguration::parse(manager, files)
+        .map_err(|error| Failure::new(AgentFailure::PackageManager, error.to_string()))
+}
+
+/// What packages' signatures must be. Where only some repositories want them, we cannot tell which
+/// packages are theirs: the manager does, if it checks at all when it downloads.
+fn signature(manager: RpmManager, configuration: &RpmConfiguration) -> Signature {
+    match configuration.signatures() {
+        Signatures::Mixed if Row::of(manager).checks_signatures => Signature::CheckedByManager,
+        Signatures::Demanded | Signatures::Mixed => Signature::Demanded,
+        Signatures::ByManager => Signature::CheckedByManager,
+    }
+}
+
+fn write(file: &Path, content: &str) -> Result<(), Failure> {
+    std::fs::write(file, content).map_err(|error| Failure::file("write", file, &error))
+}

@@ -1,0 +1,255 @@
+//! What the managers and rpm say, by what it means.
+
+use serde::Deserialize;
+
+use crate::package::{Architecture, PackageName};
+use crate::patch::task::AgentFailure;
+
+use super::super::Failure;
+use super::super::process::Finished;
+use super::super::words::{self, Meaning};
+use super::manager::Listing;
+
+/// Words by what they mean; the first row that matches decides.
+const MEANINGS: &[Meaning] = &[
+    (
+        AgentFailure::NoSpace,
+        &[
+            "No space left on device",
+            "more space needed on",
+            "needed on the",
+            "nsufficient space",
+            "ot enough free space",
+        ],
+    ),
+    (
+        AgentFailure::Untrusted,
+        &[
+            "checksum doesn't match",
+            "GPG check FAILED",
+            "OpenPGP",
+            "GPG signature verification",
+            "is not signed",
+            "does not verify",
+            "Digest verification failed",
+            "ignature verification failed",
+            "signed with an unknown key",
+            "Public key for",
+            "gpgcheck",
+            "Package does not match intended download",
+        ],
+    ),
+    (
+        AgentFailure::Unreachable,
+        &[
+            "Curl error",
+            "Cannot download",
+            "Failed to download",
+            "Failed to synchronize cache",
+            "Usable URL not found",
+            "Valid metadata not found",
+            "not been refreshed because of an error",
+            "Could not resolve host",
+            "Download (curl) error",
+            "cannot update repo",
+            "Cannot retrieve repository metadata",
+            "Cannot find a valid baseurl",
+            "No more mirrors to try",
+        ],
+    ),
+];
+
+/// Words of lines that tell why something cannot be upgraded.
+const REASONS: [&str; 4] = ["conflicts with", "nothing provides", "requires", "obsoletes"];
+
+/// Beginnings of lines that tell why a program has failed.
+const ERRORS: [&str; 6] = ["Error: ", "error: ", "Problem: ", "Error(", "Failed to ", "package "];
+
+/// The kind of failure that a program's words mean, if they mean one.
+pub(super) fn meaning(finished: &Finished) -> Option<AgentFailure> {
+    words::meaning(MEANINGS, finished)
+}
+
+/// The failure that a program's words mean.
+pub(super) fn failure(program: &str, finished: &Finished) -> Failure {
+    let kind = meaning(finished).unwrap_or(AgentFailure::PackageManager);
+    let meanings = MEANINGS.iter().filter(|(meant, _)| *meant == kind);
+    let words: Vec<&str> = meanings.flat_map(|(_, words)| *words).copied().collect();
+    let telling = |line: &&str| words.iter().any(|word| line.contains(word));
+    let is_error = |line: &&str| ERRORS.iter().any(|start| line.starts_with(start));
+    let because = lines(finished).find(telling).or_else(|| lines(finished).find(is_error));
+    Failure::new(kind, format!("{program} failed: {}", because.unwrap_or("see above")))
+}
+
+/// The first line of `rpm -Kv` about something that is not as its author made it.
+pub(super) fn damage(verbose: &str) -> Option<&str> {
+    verbose.lines().map(str::trim).find(|line| line.contains(": BAD"))
+}
+
+/// The first line that tells why packages cannot be upgraded.
+pub(super) fn reason(finished: &Finished) -> String {
+    let telling = |line: &&str| REASONS.iter().any(|word| line.contains(word));
+    let found = lines(finished).find(telling).unwrap_or("it finds no solution");
+    found.trim_start_matches("- ").trim_start_matches("Problem: ").to_owned()
+}
+
+fn lines(finished: &Finished) -> impl Iterator<Item = &str> {
+    finished.stderr.lines().chain(finished.stdout.lines()).map(str::trim)
+}
+
+/// Whether each file has a good signature of a key that the image trusts, in the words of `rpm -Kv`:
+/// a line for the file, and one more, indented, for each thing that was checked.
+///
+/// The exit code tells not enough: it is 0 for a file without a signature.
+pub(super) fn unsigned(verbose: &str) -> Vec<&str> {
+    let mut unsigned = Vec::new();
+    for line in verbose.lines() {
+        if line.starts_with('/') {
+            unsigned.push(line.trim_end_matches(':'));
+        } else if line.to_ascii_lowercase().contains("signature") && line.ends_with(": OK") {
+            unsigned.pop_if(|_| true);
+        }
+    }
+    unsigned
+}
+
+/// A package that has a newer version.
+pub(super) type Listed = (PackageName, Architecture);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct JsonPackage {
+    name: String,
+    arch: String,
+}
+
+/// Reads a list of packages that have a newer version. What is no package is passed over.
+pub(super) fn listed(listing: Listing, text: &str) -> Vec<Listed> {
+    let package =
+        |name: &str, architecture: &str| Some((name.parse().ok()?, architecture.parse().ok()?));
+    match listing {
+        Listing::Words => text
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .filter_map(|(name, architecture)| package(name, architecture))
+            .collect(),
+        Listing::Json => {
+            let packages: Vec<JsonPackage> = serde_json::from_str(text).unwrap_or_default();
+            packages.iter().filter_map(|it| package(&it.name, &it.arch)).collect()
+        }
+        Listing::Xml => text
+            .split("<update ")
+            .skip(1)
+            .filter_map(|update| package(attribute(update, "name")?, attribute(update, "arch")?))
+            .collect(),
+        Listing::Table => text
+            .lines()
+            .filter(|line| line.starts_with(' ') && !line.starts_with("  "))
+            .filter_map(|line| line.split_whitespace().next()?.rsplit_once('.'))
+            .filter_map(|(evr, architecture)| {
+                let (rest, _release) = evr.rsplit_once('-')?;
+                let (name, _version) = rest.rsplit_once('-')?;
+                package(name, architecture)
+            })
+            .collect(),
+        Listing::Columns => text
+            .lines()
+            .filter_map(|line| line.split_whitespace().next()?.rsplit_once('.'))
+            .filter_map(|(name, architecture)| package(name, architecture))
+            .collect(),
+    }
+}
+
+/// The value of an attribute of the tag that the text is the rest of.
+fn attribute<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
+    let tag = tag.split('>').next()?;
+    let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
+    rest.split('"').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finished(words: &str) -> Finished {
+        Finished { exit_code: Some(1), stdout: words.to_owned(), stderr: String::new() }
+    }
+
+    #[test]
+    fn words_have_meanings() {
+        for (words, kind) in [
+            (
+                "x: Downloading successful, but checksum doesn't match.\nCannot download x",
+                AgentFailure::Untrusted,
+            ),
+            ("Package x is not signed\nError: GPG check FAILED", AgentFailure::Untrusted),
+            ("\tpackage x-1-1.noarch does not verify: no signature", AgentFailure::Untrusted),
+            (
+                "Errors during downloading metadata\n  - Curl error (7): Couldn't connect",
+                AgentFailure::Unreachable,
+            ),
+            (
+                "Some of the repositories have not been refreshed because of an error.",
+                AgentFailure::Unreachable,
+            ),
+            ("cpio: write failed - No space left on device", AgentFailure::NoSpace),
+            ("Error: Problem: conflicting requests", AgentFailure::PackageManager),
+        ] {
+            let meaning = meaning(&finished(words)).unwrap_or(AgentFailure::PackageManager);
+            assert_eq!(meaning, kind, "{words}");
+        }
+    }
+
+    #[test]
+    fn reasons() {
+        for (words, expected) in [
+            (
+                "Error: \n Problem: problem with installed package a-1-1.noarch\n  - package b-1-1.noarch \
+                 conflicts with a provided by a-1-1.noarch\n",
+                "package b-1-1.noarch conflicts with a provided by a-1-1.noarch",
+            ),
+            ("Problem: b-1-1.noarch conflicts with a", "b-1-1.noarch conflicts with a"),
+            ("nonsense", "it finds no solution"),
+        ] {
+            assert_eq!(reason(&finished(words)), expected);
+        }
+    }
+
+    #[test]
+    fn signatures() {
+        let verbose = "/a/signed.rpm:\n    Header V4 RSA/SHA256 Signature, key ID f782ffa6: OK\n    \
+            Header SHA256 digest: OK\n/a/unsigned.rpm:\n    Header RSA signature: NOTFOUND\n    \
+            MD5 digest: OK\n/a/unknown.rpm:\n    Header V4 RSA/SHA256 Signature, key ID f782ffa6: NOKEY\n";
+        assert_eq!(unsigned(verbose), ["/a/unsigned.rpm", "/a/unknown.rpm"]);
+    }
+
+    #[test]
+    fn lists() {
+        for (listing, text) in [
+            (Listing::Words, "bash x86_64\nlab-multilib i686\n"),
+            (
+                Listing::Json,
+                r#"[{"Name":"bash","Arch":"x86_64","Evr":"1-1"},{"Name":"lab-multilib","Arch":"i686"}]"#,
+            ),
+            (
+                Listing::Xml,
+                r#"<stream><update kind="package" name="bash" edition="1-1" arch="x86_64" edition-old="0"><summary/></update><update kind="package" name="lab-multilib" edition="1" arch="i686">"#,
+            ),
+            (
+                Listing::Table,
+                "Package                  Repository   Size\nUpgrading:\n bash-1:5.1.8-10.el9_4.x86_64   updates  6 kB\n  \
+                 replacing bash-1:5-9.x86_64\n lab-multilib-1.1-1.i686   updates  6 kB\nTransaction Summary:\n Installing:   3 packages\n",
+            ),
+            (
+                Listing::Columns,
+                "Updated Packages\nbash.x86_64   5.1   updates\nlab-multilib.i686  1 updates\n",
+            ),
+        ] {
+            let seen: Vec<String> = listed(listing, text)
+                .iter()
+                .map(|(name, architecture)| format!("{name}.{architecture}"))
+                .collect();
+            assert_eq!(seen, ["bash.x86_64", "lab-multilib.i686"], "{listing:?}");
+        }
+    }
+}

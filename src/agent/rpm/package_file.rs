@@ -1,0 +1,160 @@
+//! Package files: what they are, whose signature they carry, and how rpm takes them in.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::patch::task::AgentFailure;
+use crate::pkgdb::InstalledPackage;
+use crate::pkgdb::rpm::listing;
+use crate::repository::rpm::RpmConfiguration;
+
+use super::super::Failure;
+use super::super::process::Echo;
+use super::output;
+
+/// How packages are verified again whatever the image's own rpm is set to (rpm's `macros`,
+/// `_pkgverify_level`): digests and signatures. rpm would take a package without a signature.
+const VERIFY_ALL: [&str; 2] = ["--define", "_pkgverify_level all"];
+
+/// A package file.
+pub(super) struct PackageFile {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// What is in it.
+    pub(super) package: InstalledPackage,
+    /// What it provides.
+    provides: Vec<String>,
+}
+
+/// Whether packages must be signed by a key that the image trusts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signature {
+    /// Each.
+    Demanded,
+    /// As the image is set up, the manager has checked what there is to check.
+    CheckedByManager,
+}
+
+/// Asks rpm what is in files.
+pub(super) fn describe(paths: Vec<PathBuf>) -> Result<Vec<PackageFile>, Failure> {
+    if paths.is_empty() {
+        return Ok(Vec::new());
+    }
+    let format = format!("{}\\t[%{{PROVIDENAME}} ]\\n", listing::FIELDS);
+    let mut arguments = vec!["-qp", "--queryformat", &format];
+    let spelled = spell(&paths);
+    arguments.extend(spelled.iter().map(String::as_str));
+    let finished = super::rpm(&arguments, Echo::Hidden)?;
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    if !finished.is_success() || lines.len() != paths.len() {
+        return Err(output::failure("rpm", &finished));
+    }
+    let malformed = |line: &str| {
+        Failure::new(AgentFailure::PackageManager, format!("not a package that rpm knows: {line}"))
+    };
+    let file = |(path, line): (PathBuf, &str)| {
+        let package = listing::parse_line(line).ok().flatten().ok_or_else(|| malformed(line))?;
+        let provides = line.rsplit('\t').next().unwrap_or_default();
+        let provides = provides.split(' ').map(ToOwned::to_owned).collect();
+        Ok(PackageFile { path, package, provides })
+    };
+    paths.into_iter().zip(lines).map(file).collect()
+}
+
+fn spell<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Vec<String> {
+    paths.into_iter().map(|path| path.display().to_string()).collect()
+}
+
+/// The files without a good signature of a key that the image trusts.
+fn unsigned(files: &[PackageFile]) -> Result<BTreeSet<PathBuf>, Failure> {
+    let mut arguments = vec!["-Kv"];
+    arguments.extend(VERIFY_ALL);
+    let spelled = spell(files.iter().map(|file| &file.path));
+    arguments.extend(spelled.iter().map(String::as_str));
+    let finished = super::rpm(&arguments, Echo::Hidden)?;
+    let mut unsigned: BTreeSet<PathBuf> =
+        output::unsigned(&finished.stdout).into_iter().map(PathBuf::from).collect();
+    let damage = output::damage(&finished.stdout);
+    if damage.is_some() || (!finished.is_success() && unsigned.is_empty()) {
+        let what = damage.unwrap_or("see above");
+        let message = format!("a package is not what its author signed: {what}");
+        return Err(Failure::new(AgentFailure::Untrusted, message));
+    }
+    let named = |file: &&PackageFile| finished.stdout.contains(&file.path.display().to_string());
+    unsigned.extend(files.iter().filter(|file| !named(file)).map(|file| file.path.clone()));
+    Ok(unsigned)
+}
+
+/// Checks that all files are signed by keys that the image trusts, or by `local_keys`, which its
+/// repositories name: managers import these when they first meet a package signed by them. Copies of
+/// those that were needed are put into `keys`.
+pub(super) fn demand_signatures(
+    files: &[PackageFile],
+    local_keys: &[String],
+    keys: &Path,
+) -> Result<(), Failure> {
+    let mut missing = unsigned(files)?;
+    for key in local_keys {
+        if missing.is_empty() {
+            break;
+        }
+        let key = Path::new(key);
+        if !key.is_file() || import(key).is_err() {
+            continue;
+        }
+        let now = unsigned(files)?;
+        if now.len() < missing.len() {
+            keep_key(key, keys)?;
+        }
+        missing = now;
+    }
+    let Some(first) = missing.first() else { return Ok(()) };
+    let name = first.file_name().unwrap_or_default().to_string_lossy();
+    let more = match missing.len() {
+        1 => String::new(),
+        count => format!(" (and {} more)", count - 1),
+    };
+    let message = format!("{name} is not signed by a key that the image trusts{more}");
+    Err(Failure::new(AgentFailure::Untrusted, message))
+}
+
+fn keep_key(key: &Path, keys: &Path) -> Result<(), Failure> {
+    let bytes = std::fs::read(key).map_err(|error| Failure::file("read", key, &error))?;
+    super::keys::keep(keys, &bytes)
+}
+
+/// Has rpm trust a key.
+pub(super) fn import(key: &Path) -> Result<(), Failure> {
+    let finished = super::rpm(&["--import", &key.display().to_string()], Echo::Hidden)?;
+    if finished.is_success() { Ok(()) } else { Err(output::failure("rpm --import", &finished)) }
+}
+
+/// Has rpm take the packages in: all as upgrades, but those of which versions are installed beside
+/// each other as additions, because an upgrade would remove the others.
+pub(super) fn transact(
+    files: &[PackageFile],
+    configuration: &RpmConfiguration,
+    signature: Signature,
+    options: &[&str],
+) -> Result<(), Failure> {
+    let is_addition =
+        |file: &&PackageFile| configuration.is_install_only(&file.package.name, &file.provides);
+    let (additions, upgrades): (Vec<&PackageFile>, Vec<_>) = files.iter().partition(is_addition);
+    for (mode, files) in [("-Uv", upgrades), ("-iv", additions)] {
+        if files.is_empty() {
+            continue;
+        }
+        let mut arguments = vec![mode];
+        if signature == Signature::Demanded {
+            arguments.extend(VERIFY_ALL);
+        }
+        arguments.extend(options);
+        let spelled = spell(files.iter().map(|file| &file.path));
+        arguments.extend(spelled.iter().map(String::as_str));
+        let finished = super::rpm(&arguments, Echo::Shown)?;
+        if !finished.is_success() {
+            return Err(output::failure("rpm", &finished));
+        }
+    }
+    Ok(())
+}
