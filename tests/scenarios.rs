@@ -10,6 +10,7 @@
 )]
 
 mod fake_gateway;
+mod rpm_database;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

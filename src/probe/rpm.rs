@@ -81,8 +81,8 @@ pub enum OutOfReach {
 impl fmt::Display for OutOfReach {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLarge => write!(formatter, "it has more than {DATABASE_LIMIT} bytes"),
-            Self::Log => write!(formatter, "its last changes are in a log beside it (*{LOG})"),
+            Self::TooLarge => write!(formatter, "it has more than {} MiB", DATABASE_LIMIT >> 20),
+            Self::Log => formatter.write_str("its last changes are in a log beside it"),
         }
     }
 }

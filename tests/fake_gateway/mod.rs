@@ -25,6 +25,7 @@ use suture::patch::task::{FetchOutcome, path};
 use suture::pb;
 use suture::platform::Platform;
 
+use crate::rpm_database;
 use scenario::UNKNOWN;
 pub(crate) use scenario::{SNAPSHOTS, Scenario};
 use tree::{ABSENT, Tree};
@@ -341,14 +342,31 @@ struct Form {
     installed: &'static str,
 }
 
-const FORMS: [Form; 2] = [
+const FORMS: [Form; 4] = [
     Form {
         database: "/var/lib/dpkg/status",
         fields: ["Package: ", "Architecture: ", "Version: "],
         installed: "Status: install ok installed\n",
     },
     Form { database: "/lib/apk/db/installed", fields: ["P:", "A:", "V:"], installed: "" },
+    Form { database: RPM_DATABASES[0], fields: RPM_FIELDS, installed: "" },
+    Form { database: RPM_DATABASES[1], fields: RPM_FIELDS, installed: "" },
 ];
+
+const RPM_FIELDS: [&str; 3] = ["Name: ", "Architecture: ", "Version: "];
+
+/// rpm's databases are texts here too; who reads one gets what rpm would have written.
+const RPM_DATABASES: [&str; 2] = ["/usr/lib/sysimage/rpm/Packages.db", "/var/lib/rpm/Packages.db"];
+
+/// The file at a path as the daemon has it.
+fn content(tree: &Tree, path: &str) -> Result<Bytes, &'static str> {
+    let content = tree.read(path)?;
+    if !RPM_DATABASES.contains(&path) {
+        return Ok(content);
+    }
+    let text = String::from_utf8(content.to_vec()).expect("a database in UTF-8");
+    Ok(rpm_database::of_text(&text).into())
+}
 
 impl Form {
     /// The database with the new versions, new packages at its end, removed ones gone.
@@ -466,7 +484,7 @@ impl Gateway for FakeGateway<'_> {
         };
         let call = if offset == 0 { "read".to_owned() } else { format!("read from {offset}") };
         let show = |content: &Bytes| format!("{} bytes", content.len());
-        self.look(&call, tree, path, |tree| tree.read(path).map(range), show)
+        self.look(&call, tree, path, |tree| content(tree, path).map(range), show)
     }
 
     async fn stat(&self, tree: &Ref, path: &str) -> Result<FileStat, GatewayError> {
@@ -486,7 +504,16 @@ impl Gateway for FakeGateway<'_> {
                 entries.iter().map(|entry| format!("{} {}", kind(entry), entry.name)).collect();
             if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
         };
-        self.look("list", tree, path, |tree| tree.list(path), show)
+        let sizes = &self.scenario.daemon.sizes;
+        let look = |it: &Tree| {
+            let mut entries = it.list(path)?;
+            for entry in &mut entries {
+                let place = format!("{}:{path}/{}", tree.as_str(), entry.name);
+                entry.size = sizes.get(&place).copied().unwrap_or(entry.size);
+            }
+            Ok(entries)
+        };
+        self.look("list", tree, path, look, show)
     }
 
     async fn resolve_image(

@@ -5,11 +5,7 @@
 //! ends at its line, so one may stand between a value and its continuation. A `#` within a value is part of it.
 
 use std::collections::BTreeMap;
-use std::str;
 use std::sync::Arc;
-
-use super::RpmConfigurationError;
-use crate::package::Excerpt;
 
 /// What a section assigns.
 pub(super) type Section = BTreeMap<String, String>;
@@ -17,29 +13,22 @@ pub(super) type Section = BTreeMap<String, String>;
 /// The sections of a file by name; parts of one section are joined, of two values for one name the last holds.
 ///
 /// What is neither a section's beginning nor an assignment says nothing to the managers, or stops them; here it
-/// is passed over.
-pub(super) fn parse(
-    file: &str,
-    bytes: &[u8],
-) -> Result<BTreeMap<String, Section>, RpmConfigurationError> {
+/// is passed over. So is what is not UTF-8: nothing that counts is written in it.
+pub(super) fn parse(bytes: &[u8]) -> BTreeMap<String, Section> {
     let mut sections: BTreeMap<String, Section> = BTreeMap::new();
     let mut section = String::new();
     let mut key: Option<String> = None;
-    for (bytes, line) in bytes.split(|byte| *byte == b'\n').zip(1_usize..) {
+    for bytes in bytes.split(|byte| *byte == b'\n') {
         let trimmed = bytes.trim_ascii();
         if trimmed.is_empty() || matches!(trimmed.first(), Some(b'#' | b';')) {
             continue;
         }
-        let text = str::from_utf8(trimmed).map_err(|_| RpmConfigurationError::NotText {
-            file: file.to_owned(),
-            line,
-            text: Excerpt::of_bytes(trimmed),
-        })?;
+        let text = String::from_utf8_lossy(trimmed);
         let values = sections.entry(section.clone()).or_default();
         if let (true, Some(key)) = (bytes.first().is_some_and(u8::is_ascii_whitespace), &key) {
             if let Some(value) = values.get_mut(key) {
                 value.push('\n');
-                value.push_str(text);
+                value.push_str(&text);
             }
         } else if let Some(name) = text.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
             name.clone_into(&mut section);
@@ -51,7 +40,7 @@ pub(super) fn parse(
             key = Some(name);
         }
     }
-    Ok(sections)
+    sections
 }
 
 /// What is said about one thing in several places, the weakest first.
@@ -123,7 +112,7 @@ mod tests {
     fn sections() {
         let text = "lost=1\n; comment\n[main]\r\n a = b\nlist = one, two\n# between\n\tthree \n\
             odd line\n[ ]\n[repo]\nurl=http://e.org/?a=b # c\n[main]\na=c\n";
-        let sections = parse("f", text.as_bytes()).unwrap();
+        let sections = parse(text.as_bytes());
         let value = |section: &str, key: &str| sections[section].get(key).map(String::as_str);
         assert_eq!(value("main", "a"), Some("c"));
         assert_eq!(value("main", "list"), Some("one, two\nthree"));
@@ -132,19 +121,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text() {
-        assert!(parse("f", b"# \xff\n").is_ok());
-        assert_eq!(
-            parse("f", b"[a]\nb=\xff\n").unwrap_err().to_string(),
-            "configuration of the package manager `f`: line 2 is not text: `b=\u{fffd}`"
-        );
-    }
-
-    #[test]
     fn values() {
         let mut values = Values::default();
         for text in ["a=Yes\nlist=x y\nb=0", "list=z", "a=off\nother=,w, v"] {
-            let section = parse("f", text.as_bytes()).unwrap().remove("").unwrap();
+            let section = parse(text.as_bytes()).remove("").unwrap();
             values.push(Arc::new(section));
         }
         assert_eq!(values.is_on("a"), Some(false));

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use self::ini::Values;
 use self::locks::Lock;
 use crate::glob;
-use crate::package::{Excerpt, PackageName};
+use crate::package::PackageName;
 use crate::pkgdb::InstalledPackage;
 
 pub use self::variables::Variables;
@@ -295,16 +295,6 @@ impl Dialect {
 /// Why a configuration cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RpmConfigurationError {
-    /// A line that is no comment is not UTF-8.
-    #[error("configuration of the package manager `{file}`: line {line} is not text: {text}")]
-    NotText {
-        /// The file.
-        file: String,
-        /// The line.
-        line: usize,
-        /// The line's text.
-        text: Excerpt,
-    },
     /// More than a thousand repositories, or sections that change them.
     #[error(
         "configuration of the package manager `{file}`: more than {REPOSITORY_LIMIT} repositories or changes to them"
@@ -434,7 +424,7 @@ impl RpmConfiguration {
         let mut main = Values::default();
         let mut repositories = Repositories::default();
         for (file, bytes) in places.main.iter().flat_map(|layer| files.layer(layer)) {
-            let mut sections = ini::parse(file, bytes)?;
+            let mut sections = ini::parse(bytes);
             main.push(Arc::new(sections.remove("main").unwrap_or_default()));
             // dnf and yum take repositories from here too.
             let is_repository =
@@ -443,12 +433,12 @@ impl RpmConfiguration {
             repositories.add(file, sections)?;
         }
         for (file, bytes) in files.layer(places.repositories) {
-            let mut sections = ini::parse(file, bytes)?;
+            let mut sections = ini::parse(bytes);
             sections.retain(|id, _| !["", "main"].contains(&id.as_str()));
             repositories.add(file, sections)?;
         }
         for (file, bytes) in files.layer(places.overrides) {
-            repositories.change(file, ini::parse(file, bytes)?)?;
+            repositories.change(file, ini::parse(bytes))?;
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let variables = files.layer(places.variables).into_iter().map(|(file, bytes)| {
@@ -459,7 +449,7 @@ impl RpmConfiguration {
         let multiversion = multiversion.flat_map(|(_, bytes)| locks::entries(bytes));
         Ok(Self {
             dialect,
-            locks: places.locks.read(&files, &main)?,
+            locks: places.locks.read(&files, &main),
             repositories: repositories.enabled(dialect, &main),
             main,
             variables: variables.collect(),
@@ -616,23 +606,23 @@ impl<'a> Files<'a> {
 }
 
 impl Locks {
-    fn read(&self, files: &Files<'_>, main: &Values) -> Result<Vec<Lock>, RpmConfigurationError> {
+    fn read(&self, files: &Files<'_>, main: &Values) -> Vec<Lock> {
         match self {
-            Self::None => Ok(Vec::new()),
+            Self::None => Vec::new(),
             Self::File(place, parse) => {
                 let files = files.layer(&[place]).into_iter();
-                Ok(files.flat_map(|(_, bytes)| parse(bytes)).collect())
+                files.flat_map(|(_, bytes)| parse(bytes)).collect()
             }
             Self::Plugin { configuration, is_on, .. } => {
-                let Some(bytes) = files.0.get(configuration) else { return Ok(Vec::new()) };
+                let Some(bytes) = files.0.get(configuration) else { return Vec::new() };
                 let mut plugin = Values::default();
-                let mut sections = ini::parse(configuration, bytes)?;
+                let mut sections = ini::parse(bytes);
                 plugin.push(Arc::new(sections.remove("main").unwrap_or_default()));
                 let runs = main.is_on("plugins").unwrap_or(*is_on)
                     && plugin.is_on("enabled").unwrap_or(*is_on);
                 let list = plugin.get("locklist").and_then(|path| files.0.get(path));
                 let list = list.filter(|_| runs);
-                Ok(list.map(|bytes| locks::versionlock_list(bytes)).unwrap_or_default())
+                list.map(|bytes| locks::versionlock_list(bytes)).unwrap_or_default()
             }
         }
     }
