@@ -123,10 +123,10 @@ pub(super) async fn system(
     tree: &Ref,
     os_release: &OsRelease,
 ) -> Result<RpmSystem, ProbeError> {
-    let ((manager, configuration), (database, reading)) =
+    let ((manager, configuration), (path, reading)) =
         tokio::try_join!(managed(gateway, tree), find_database(gateway, tree))?;
-    let database_bytes = reading.database(database)?;
-    if configuration.repositories().next().is_none() {
+    let database = reading.database(path)?;
+    if !configuration.names_repositories() {
         let folder = Dialect::from(manager).repositories_folder();
         return Err(ProbeError::NoRepositories(folder));
     }
@@ -134,9 +134,9 @@ pub(super) async fn system(
         held: configuration.holds(package),
         ..package.clone()
     };
-    let installed = Database::new(database_bytes.packages().iter().map(with_hold));
+    let installed = Database::new(database.packages().iter().map(with_hold));
     let variables = Variables::of(os_release, &installed);
-    Ok(RpmSystem { manager, installed, configuration, variables, database })
+    Ok(RpmSystem { manager, installed, configuration, variables, database: path })
 }
 
 /// The manager, and what it is told.

@@ -4,6 +4,7 @@
 //! what is wrong with a graph shows when its tree is first read.
 
 pub(crate) mod readable;
+mod rpm;
 mod scenario;
 mod tree;
 
@@ -25,7 +26,6 @@ use suture::patch::task::{FetchOutcome, path};
 use suture::pb;
 use suture::platform::Platform;
 
-use crate::rpm_database;
 use scenario::UNKNOWN;
 pub(crate) use scenario::{SNAPSHOTS, Scenario};
 use tree::{ABSENT, Tree};
@@ -365,7 +365,7 @@ fn content(tree: &Tree, path: &str) -> Result<Bytes, &'static str> {
         return Ok(content);
     }
     let text = String::from_utf8(content.to_vec()).expect("a database in UTF-8");
-    Ok(rpm_database::of_text(&text).into())
+    Ok(rpm::database(&text).into())
 }
 
 impl Form {

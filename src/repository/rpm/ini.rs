@@ -24,16 +24,22 @@ pub(super) fn parse(bytes: &[u8]) -> BTreeMap<String, Section> {
             continue;
         }
         let text = String::from_utf8_lossy(trimmed);
-        let values = sections.entry(section.clone()).or_default();
-        if let (true, Some(key)) = (bytes.first().is_some_and(u8::is_ascii_whitespace), &key) {
-            if let Some(value) = values.get_mut(key) {
-                value.push('\n');
-                value.push_str(&text);
-            }
-        } else if let Some(name) = text.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+        let is_continuation = key.is_some() && bytes.first().is_some_and(u8::is_ascii_whitespace);
+        if let Some(name) = text.strip_prefix('[').and_then(|rest| rest.split(']').next())
+            && !is_continuation
+        {
             name.clone_into(&mut section);
             sections.entry(section.clone()).or_default();
             key = None;
+            continue;
+        }
+        // What comes before the first section is in none.
+        let Some(values) = sections.get_mut(&section) else { continue };
+        if is_continuation {
+            if let Some(value) = key.as_ref().and_then(|key| values.get_mut(key)) {
+                value.push('\n');
+                value.push_str(&text);
+            }
         } else if let Some((name, value)) = text.split_once('=') {
             let name = name.trim_ascii_end().to_owned();
             values.insert(name.clone(), value.trim_ascii_start().to_owned());
@@ -117,14 +123,14 @@ mod tests {
         assert_eq!(value("main", "a"), Some("c"));
         assert_eq!(value("main", "list"), Some("one, two\nthree"));
         assert_eq!(value("repo", "url"), Some("http://e.org/?a=b # c"));
-        assert_eq!(sections.keys().collect::<Vec<_>>(), ["", " ", "main", "repo"]);
+        assert_eq!(sections.keys().collect::<Vec<_>>(), [" ", "main", "repo"]);
     }
 
     #[test]
     fn values() {
         let mut values = Values::default();
-        for text in ["a=Yes\nlist=x y\nb=0", "list=z", "a=off\nother=,w, v"] {
-            let section = parse(text.as_bytes()).remove("").unwrap();
+        for text in ["[m]\na=Yes\nlist=x y\nb=0", "[m]\nlist=z", "[m]\na=off\nother=,w, v"] {
+            let section = parse(text.as_bytes()).remove("m").unwrap();
             values.push(Arc::new(section));
         }
         assert_eq!(values.is_on("a"), Some(false));

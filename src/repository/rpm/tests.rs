@@ -48,7 +48,7 @@ fn every_place_is_read_by_somebody() {
         (Dialect::Microdnf, 1, 6),
         (Dialect::Tdnf, 1, 6),
         (Dialect::Yum, 4, 4),
-        (Dialect::Zypper, 3, 6),
+        (Dialect::Zypper, 3, 7),
     ] {
         assert_eq!(FILES.iter().filter(|path| dialect.reads(path)).count(), files, "{dialect:?}");
         let read = FOLDERS.iter().filter(|(path, _)| dialect.reads(path));
@@ -83,6 +83,18 @@ fn repositories() {
         );
         assert_eq!(ids(&configuration), expected, "{dialect:?}");
     }
+}
+
+#[test]
+fn services_of_zypper() {
+    let service = ("/etc/zypp/services.d/x.service", "[x]\nenabled=1\nurl=plugin:x\n");
+    let configuration = read(Dialect::Zypper, &[service]);
+    assert!(configuration.names_repositories() && ids(&configuration).is_empty());
+    let addresses = configuration.index_addresses(&Variables::default());
+    let reason = NotAddressable::Service;
+    assert_eq!(addresses, [IndexAddress::NotAddressable { id: "x".to_owned(), reason }]);
+    assert!(!read(Dialect::Zypper, &[]).names_repositories());
+    assert!(!read(Dialect::Dnf4, &[service]).names_repositories());
 }
 
 #[test]
