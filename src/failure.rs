@@ -265,6 +265,7 @@ impl From<ProbeError> for Failure {
         let message = error.to_string();
         let (code, hint) = match error {
             ProbeError::Gateway(error) => return error.into(),
+            ProbeError::List(error) => return Self::of_step("list", error),
             ProbeError::Unavailable { source, .. } => {
                 let failure = Self::from(source);
                 let new = Self::new(Code::ImageUnavailable, message, None);
@@ -282,9 +283,9 @@ impl From<ProbeError> for Failure {
                 Code::NoPackageManager,
                 Some("images without their own package manager are not supported yet"),
             ),
-            ProbeError::Database { .. }
-            | ProbeError::NoDatabase(_)
-            | ProbeError::OutOfReach { .. } => (Code::PackageDatabase, None),
+            ProbeError::Database { .. } | ProbeError::NoDatabase(_) => {
+                (Code::PackageDatabase, None)
+            }
             ProbeError::Unfinished(_) => (
                 Code::PackageDatabase,
                 Some("install them again in the image's own build, or finish: dpkg --configure -a"),

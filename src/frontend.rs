@@ -14,7 +14,7 @@ use crate::patch::task::{
 use crate::patch::{Fetch, Steps};
 use crate::plan::{Action, Plan};
 use crate::platform::Platform;
-use crate::probe::{self, Probe, TargetImage};
+use crate::probe::{self, Probe, TargetImage, Tree};
 use crate::reports;
 use crate::request::environment::Environment;
 use crate::request::{
@@ -101,7 +101,16 @@ async fn patch(
     );
     let (target, loaded_reports) = (target?, reports?);
     notices.vertex.get_or_insert_with(|| target.root.clone());
-    let probe = probe::system(gateway, &target.tree).await?;
+    let agent = own_image(environment, &gateway.daemon().platform)?;
+    let steps = Steps {
+        agent: &agent,
+        root: &target.root,
+        platform: &target.platform,
+        request: &request,
+        capabilities: &gateway.daemon().llb,
+    };
+    let image = Tree { reading: &target.tree, output: &target.root };
+    let probe = probe::system(gateway, image, &steps).await?;
     check_end_of_life(environment, &request, &probe, notices)?;
     let relevant = reports::relevant(loaded_reports, &target, &probe)?;
     notices.list.extend(relevant.notices);
@@ -129,14 +138,6 @@ async fn patch(
         return build.unchanged(&plan, &[]);
     };
 
-    let agent = own_image(environment, &gateway.daemon().platform)?;
-    let steps = Steps {
-        agent: &agent,
-        root: &target.root,
-        platform: &target.platform,
-        request: &request,
-        capabilities: &gateway.daemon().llb,
-    };
     let (fetched, outcome) = build.fetch(&steps, targets).await?;
     let plan = plan.after_fetch(&outcome.unmet, &outcome.removed, |name, architecture| {
         let mut upgrades = outcome.upgrades.iter();
@@ -156,8 +157,10 @@ async fn patch(
     let task =
         ApplyTask { manager: probe.system.manager(), source_date_epoch: request.source_date_epoch };
     let name = format!("apply {}, no network", counted(outcome.upgrades.len(), "upgrade"));
-    let patched = gateway.solve(&steps.apply(&task, &fetched, &name)).await?;
-    let after = probe::database_of(gateway, &patched, &probe.system).await;
+    let output = steps.apply(&task, &fetched, &name);
+    let patched = gateway.solve(&output).await?;
+    let image = Tree { reading: &patched, output: &output };
+    let after = probe::database_of(gateway, image, &steps, &probe.system).await;
     let after = after.map_err(|error| match error {
         probe::ProbeError::Gateway(error) => Failure::of_step("apply", error),
         other => other.into(),

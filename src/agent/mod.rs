@@ -59,6 +59,7 @@ pub fn run(task_file: &Path) -> u8 {
     let outcome = read_task(task_file).and_then(|task| match task {
         Task::Fetch(task) => fetch(&task),
         Task::Apply(task) => apply(&task),
+        Task::List => rpm::list(),
     });
     match outcome {
         Ok(()) => 0,

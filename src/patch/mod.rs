@@ -69,8 +69,18 @@ impl Steps<'_> {
             mount(path::CACHE, MountKind::Cache { id: cache, sharing: Sharing::Private }),
         ];
         let freshness = ("SUTURE_FRESHNESS".to_owned(), fetch.freshness.clone());
-        self.exec(&task, mounts, self.request.network, vec![freshness], &fetch.name)
+        self.exec(self.root, &task, mounts, self.request.network, vec![freshness], &fetch.name)
             .output(path::OUT)
+    }
+
+    /// The tree that has the list of what is installed in an image.
+    pub fn list(&self, root: &Output) -> Option<Output> {
+        let mounts = vec![
+            mount(path::OUT, MountKind::Output(None)),
+            mount(path::WORK, MountKind::Tmpfs { size: None }),
+        ];
+        let name = "list the installed packages, no network";
+        self.exec(root, &Task::List, mounts, Network::None, Vec::new(), name).output(path::OUT)
     }
 
     /// The patched root filesystem: the image and one more layer.
@@ -95,11 +105,12 @@ impl Steps<'_> {
             mount(path::FILES, files),
             mount(path::WORK, MountKind::Tmpfs { size: None }),
         ];
-        self.exec(&task, mounts, Network::None, Vec::new(), name).root()
+        self.exec(self.root, &task, mounts, Network::None, Vec::new(), name).root()
     }
 
     fn exec(
         &self,
+        root: &Output,
         task: &Task,
         mut mounts: Vec<Mount>,
         network: Network,
@@ -125,7 +136,7 @@ impl Steps<'_> {
             environment,
             directory: "/".to_owned(),
             user: "0:0".to_owned(),
-            root: Some(self.root.clone()),
+            root: Some(root.clone()),
             mounts,
             network,
             sandbox: self.request.sandbox.clone(),

@@ -30,6 +30,8 @@ pub mod path {
     pub const FILES_IN_OUT: &str = "/files";
     /// The outcome in fetch's output.
     pub const OUTCOME_IN_OUT: &str = "/outcome.json";
+    /// The list of what is installed.
+    pub const LIST_IN_OUT: &str = "/packages";
     /// The lock, beside the fetched files.
     pub const LOCK: &str = "lock.json";
     /// The fetched files, in apply.
@@ -48,6 +50,8 @@ pub enum Task {
     Fetch(FetchTask),
     /// Upgrade from fetched files.
     Apply(ApplyTask),
+    /// Have rpm list what is installed, where its database's bytes do not tell.
+    List,
 }
 
 /// The package manager that does the work.

@@ -1,6 +1,6 @@
 //! What we learn by looking into the target image.
 //!
-//! Files are read through the gateway; no container is started.
+//! Files are read through the gateway. Only an rpm database that is too large for that needs a container.
 
 use jiff::civil::Date;
 
@@ -11,6 +11,7 @@ use crate::gateway::{Gateway, GatewayError, ImageSource, Ref};
 use crate::image::{ImageConfig, ImageConfigError};
 use crate::llb::{Display, Output, source};
 use crate::package::PackageName;
+use crate::patch::Steps;
 use crate::patch::task::{Manager, Repositories};
 use crate::pkgdb::apk::ApkError;
 use crate::pkgdb::dpkg::DpkgError;
@@ -30,7 +31,7 @@ mod rpm;
 
 pub use apk::ApkSystem;
 pub use dpkg::DpkgSystem;
-pub use rpm::{OutOfReach, RpmSystem};
+pub use rpm::RpmSystem;
 
 /// Largest file of a few lines, such as `os-release`; real ones have a few hundred bytes.
 const SMALL_FILE_LIMIT: u64 = 64 << 10;
@@ -54,6 +55,15 @@ pub struct TargetImage {
     pub root: Output,
     /// Its root filesystem, to read.
     pub tree: Ref,
+}
+
+/// A root filesystem to look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Tree<'a> {
+    /// To read.
+    pub reading: &'a Ref,
+    /// To build upon, where reading is not enough.
+    pub output: &'a Output,
 }
 
 /// What an image is made of.
@@ -172,14 +182,9 @@ pub enum ProbeError {
         /// Why.
         source: DatabaseError,
     },
-    /// The package database is there, but its bytes do not tell what is installed.
-    #[error("the package database {path} cannot be read without a container: {why}")]
-    OutOfReach {
-        /// Where it is.
-        path: &'static str,
-        /// Why.
-        why: OutOfReach,
-    },
+    /// rpm, in a container, does not list what is installed.
+    #[error("rpm does not list what is installed: {0}")]
+    List(#[source] GatewayError),
     /// Something was interrupted when the image was built.
     #[error("packages of the image are half-installed: {}", list(.0))]
     Unfinished(Vec<PackageName>),
@@ -270,7 +275,12 @@ pub async fn image(gateway: &impl Gateway, request: &Request) -> Result<TargetIm
 }
 
 /// Reads what the image is made of.
-pub async fn system(gateway: &impl Gateway, tree: &Ref) -> Result<Probe, ProbeError> {
+pub async fn system(
+    gateway: &impl Gateway,
+    image: Tree<'_>,
+    steps: &Steps<'_>,
+) -> Result<Probe, ProbeError> {
+    let tree = image.reading;
     let os_release = os_release(gateway, tree).await?;
     let distro = distro::identify(&os_release)?;
     let system = match distro.family {
@@ -280,7 +290,7 @@ pub async fn system(gateway: &impl Gateway, tree: &Ref) -> Result<Probe, ProbeEr
             let base_suites = base_suites.into_iter().map(ToOwned::to_owned).collect();
             System::Dpkg(dpkg::system(gateway, tree, base_suites).await?)
         }
-        Family::Rpm => System::Rpm(rpm::system(gateway, tree, &os_release).await?),
+        Family::Rpm => System::Rpm(rpm::system(gateway, image, steps, &os_release).await?),
     };
     let unfinished: Vec<&InstalledPackage> = system.database().unfinished().collect();
     if !unfinished.is_empty() {
@@ -303,12 +313,14 @@ async fn os_release(gateway: &impl Gateway, tree: &Ref) -> Result<OsRelease, Pro
 /// The packages of a tree that was made from an image with this system.
 pub async fn database_of(
     gateway: &impl Gateway,
-    tree: &Ref,
+    image: Tree<'_>,
+    steps: &Steps<'_>,
     system: &System,
 ) -> Result<Database, ProbeError> {
+    let tree = image.reading;
     match system {
         System::Apk(system) => apk::database(gateway, tree, system).await,
         System::Dpkg(_) => dpkg::database(gateway, tree).await?.ok_or(dpkg::NO_DATABASE),
-        System::Rpm(system) => rpm::database(gateway, tree, system).await,
+        System::Rpm(system) => rpm::database(gateway, image, steps, system).await,
     }
 }

@@ -1,17 +1,17 @@
 //! Red Hat, SUSE and their kin: rpm and what resolves and downloads for it.
 
-use std::fmt;
-
 use futures_util::future::try_join_all;
 
 use crate::distro::OsRelease;
 use crate::gateway::file::{exists, read_optional_directory, read_optional_file};
-use crate::gateway::{FileKind, FileStat, Gateway, GatewayError, Ref};
-use crate::patch::task::RpmManager;
-use crate::pkgdb::{Database, InstalledPackage, rpm};
+use crate::gateway::{FileKind, FileStat, Gateway, GatewayError, Ref, read_file};
+use crate::patch::Steps;
+use crate::patch::task::{RpmManager, path};
+use crate::pkgdb::rpm::{self, RpmDatabaseError, listing};
+use crate::pkgdb::{Database, InstalledPackage};
 use crate::repository::rpm::{Dialect, FILES, FOLDERS, IndexAddress, RpmConfiguration, Variables};
 
-use super::{CONFIGURATION_LIMIT, DATABASE_LIMIT, ProbeError};
+use super::{CONFIGURATION_LIMIT, DATABASE_LIMIT, ProbeError, Tree};
 
 /// An image of the rpm family with its own package manager.
 #[derive(Clone, Debug)]
@@ -69,39 +69,13 @@ const RPM: [&str; 2] = ["/usr/bin/rpm", "/bin/rpm"];
 /// Most files of one folder that configure a package manager.
 const FOLDER_LIMIT: usize = 256;
 
-/// Why a package database's bytes do not tell what is installed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutOfReach {
-    /// It is larger than what is read through the gateway.
-    TooLarge,
-    /// Its last changes are in a log beside it.
-    Log,
-}
-
-impl fmt::Display for OutOfReach {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge => write!(formatter, "it has more than {} MiB", DATABASE_LIMIT >> 20),
-            Self::Log => formatter.write_str("its last changes are in a log beside it"),
-        }
-    }
-}
-
 /// What reading a database through the gateway gives.
 enum Reading {
     /// What is installed.
     Parsed(Database),
-    /// Only rpm itself can tell.
-    InContainer(OutOfReach),
-}
-
-impl Reading {
-    fn database(self, path: &'static str) -> Result<Database, ProbeError> {
-        match self {
-            Self::Parsed(database) => Ok(database),
-            Self::InContainer(why) => Err(ProbeError::OutOfReach { path, why }),
-        }
-    }
+    /// Only rpm itself can tell: the database is larger than what is read through the gateway, or its
+    /// last changes are in a log beside it.
+    OutOfReach,
 }
 
 impl RpmSystem {
@@ -120,21 +94,22 @@ impl RpmSystem {
 /// Reads what an image of the rpm family is made of.
 pub(super) async fn system(
     gateway: &impl Gateway,
-    tree: &Ref,
+    image: Tree<'_>,
+    steps: &Steps<'_>,
     os_release: &OsRelease,
 ) -> Result<RpmSystem, ProbeError> {
     let ((manager, configuration), (path, reading)) =
-        tokio::try_join!(managed(gateway, tree), find_database(gateway, tree))?;
-    let database = reading.database(path)?;
+        tokio::try_join!(managed(gateway, image.reading), find_database(gateway, image.reading))?;
     if !configuration.names_repositories() {
         let folder = Dialect::from(manager).repositories_folder();
         return Err(ProbeError::NoRepositories(folder));
     }
+    let installed = installed(gateway, image, steps, reading).await?;
     let with_hold = |package: &InstalledPackage| InstalledPackage {
         held: configuration.holds(package),
         ..package.clone()
     };
-    let installed = Database::new(database.packages().iter().map(with_hold));
+    let installed = Database::new(installed.packages().iter().map(with_hold));
     let variables = Variables::of(os_release, &installed);
     Ok(RpmSystem { manager, installed, configuration, variables, database: path })
 }
@@ -215,16 +190,14 @@ async fn read(
 ) -> Result<Reading, ProbeError> {
     let name = path.rsplit('/').next().unwrap_or(path);
     if entry(entries, &format!("{name}{LOG}")).is_some_and(|log| log.size > 0) {
-        return Ok(Reading::InContainer(OutOfReach::Log));
+        return Ok(Reading::OutOfReach);
     }
     if entry(entries, name).is_some_and(|file| file.size > DATABASE_LIMIT) {
-        return Ok(Reading::InContainer(OutOfReach::TooLarge));
+        return Ok(Reading::OutOfReach);
     }
     let bytes = match read_optional_file(gateway, tree, path, DATABASE_LIMIT).await {
         // A link, whose own size says nothing.
-        Err(GatewayError::TooLarge { .. }) => {
-            return Ok(Reading::InContainer(OutOfReach::TooLarge));
-        }
+        Err(GatewayError::TooLarge { .. }) => return Ok(Reading::OutOfReach),
         bytes => bytes?.ok_or(ProbeError::NoDatabase(path))?,
     };
     let database = rpm::parse(&bytes)
@@ -232,14 +205,40 @@ async fn read(
     Ok(Reading::Parsed(database))
 }
 
+/// Has rpm list what its database's bytes do not tell, in a container.
+async fn installed(
+    gateway: &impl Gateway,
+    image: Tree<'_>,
+    steps: &Steps<'_>,
+    reading: Reading,
+) -> Result<Database, ProbeError> {
+    if let Reading::Parsed(database) = reading {
+        return Ok(database);
+    }
+    let list = steps.list(image.output).ok_or(NO_DATABASE)?;
+    let listed = async {
+        let tree = gateway.solve(&list).await?;
+        read_file(gateway, &tree, path::LIST_IN_OUT, DATABASE_LIMIT).await
+    };
+    let bytes = listed.await.map_err(ProbeError::List)?;
+    let list = String::from_utf8_lossy(&bytes);
+    let unreadable = |source: RpmDatabaseError| ProbeError::Database {
+        path: "as rpm lists it",
+        source: source.into(),
+    };
+    listing::parse(&list).map_err(unreadable)
+}
+
 /// Reads the database of a tree that was made from an image with this system.
 pub(super) async fn database(
     gateway: &impl Gateway,
-    tree: &Ref,
+    image: Tree<'_>,
+    steps: &Steps<'_>,
     system: &RpmSystem,
 ) -> Result<Database, ProbeError> {
     let path = system.database;
     let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
-    let entries = read_optional_directory(gateway, tree, folder).await?;
-    read(gateway, tree, path, &entries).await?.database(path)
+    let entries = read_optional_directory(gateway, image.reading, folder).await?;
+    let reading = read(gateway, image.reading, path, &entries).await?;
+    installed(gateway, image, steps, reading).await
 }

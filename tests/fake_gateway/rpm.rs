@@ -1,12 +1,22 @@
-//! rpm's database out of a text.
+//! rpm's database out of a text: paragraphs with a `Name`, an `Architecture` and a `Version`, which has the
+//! epoch and the release.
 
-use crate::rpm_database::{EPOCH, header, ndb};
+use suture::pkgdb::rpm::header::Tag;
 
-/// A database of the packages in a text: paragraphs with a `Name`, an `Architecture` and a `Version`, which has
-/// the epoch and the release.
-pub(crate) fn database(text: &str) -> Vec<u8> {
+use crate::rpm_database::{header, ndb};
+
+/// One paragraph, taken apart.
+struct Package<'a> {
+    name: &'a str,
+    epoch: &'a str,
+    version: &'a str,
+    release: &'a str,
+    architecture: &'a str,
+}
+
+fn packages(text: &str) -> impl Iterator<Item = Package<'_>> {
     let paragraphs = text.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty());
-    let headers = paragraphs.map(|paragraph| {
+    paragraphs.map(|paragraph| {
         let field = |name: &str| {
             let fields = paragraph.lines().filter_map(|line| line.split_once(": "));
             let mut values = fields.filter(|(field, _)| *field == name).map(|(_, value)| value);
@@ -15,11 +25,36 @@ pub(crate) fn database(text: &str) -> Vec<u8> {
         let version = field("Version");
         let (epoch, version) = version.split_once(':').unwrap_or(("0", version));
         let (version, release) = version.rsplit_once('-').expect("a release");
-        let (name, architecture) = (field("Name"), field("Architecture"));
-        let epoch = [(EPOCH, epoch)];
-        let epoch = if epoch[0].1 == "0" { &epoch[..0] } else { &epoch[..] };
-        let tags = [(1000, name), (1001, version), (1002, release), (1022, architecture)];
-        header(&[epoch, &tags].concat())
+        Package {
+            name: field("Name"),
+            epoch,
+            version,
+            release,
+            architecture: field("Architecture"),
+        }
+    })
+}
+
+/// The database's bytes.
+pub(crate) fn database(text: &str) -> Vec<u8> {
+    let headers = packages(text).map(|package| {
+        let tags = [
+            (Tag::Name, package.name),
+            (Tag::Epoch, package.epoch),
+            (Tag::Version, package.version),
+            (Tag::Release, package.release),
+            (Tag::Architecture, package.architecture),
+        ];
+        header(&tags.map(|(tag, value)| (tag as u32, value)))
     });
     ndb(&headers.collect::<Vec<_>>())
+}
+
+/// What rpm lists of it, in the form that the agent asks for.
+pub(crate) fn list(text: &str) -> String {
+    let lines = packages(text).map(|package| {
+        let Package { name, epoch, version, release, architecture } = package;
+        format!("{name}\t{epoch}\t{version}\t{release}\t{architecture}\t(none)\n")
+    });
+    lines.collect()
 }

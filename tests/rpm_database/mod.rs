@@ -43,7 +43,7 @@ fn adler32(bytes: &[u8]) -> u32 {
 }
 
 /// The tag whose value is a number.
-pub(crate) const EPOCH: u32 = 1003;
+const EPOCH: u32 = 1003;
 
 /// A header that the database may have: these tags with texts, and a number for the epoch.
 pub(crate) fn header(tags: &[(u32, &str)]) -> Vec<u8> {

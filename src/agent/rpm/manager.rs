@@ -107,15 +107,17 @@ const DNF5: Row = Row {
         "upgrade",
         "-y",
         "--refresh",
-        "--downloadonly",
-        "--destdir={packages}",
+        // With `--downloadonly` it looks at no signature, and so imports no key.
+        "--setopt=tsflags=test",
+        "--setopt=keepcache=1",
+        "--setopt=cachedir={packages}",
         // A package that no repository has any more is no reason to upgrade nothing.
         "--skip-unavailable",
     ],
     reach: Reach::Download,
     lenient: Some("--no-best"),
     exclude: Exclude::Option,
-    checks_signatures: false,
+    checks_signatures: true,
     successes: &[],
     absent: &["No match for argument", "matches only excluded packages"],
     list: &[

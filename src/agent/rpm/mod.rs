@@ -37,13 +37,22 @@ fn rpm(arguments: &[&str], echo: Echo) -> Result<Finished, Failure> {
 
 /// What is installed, as rpm itself says: that holds for every format of its database.
 fn installed() -> Result<Database, Failure> {
+    listing::parse(&installed_lines()?)
+        .map_err(|error| Failure::new(AgentFailure::PackageManager, error.to_string()))
+}
+
+fn installed_lines() -> Result<String, Failure> {
     let format = format!("{}\\n", listing::FIELDS);
     let finished = rpm(&["-qa", "--queryformat", &format], Echo::Hidden)?;
     if !finished.is_success() {
         return Err(output::failure("rpm", &finished));
     }
-    listing::parse(&finished.stdout)
-        .map_err(|error| Failure::new(AgentFailure::PackageManager, error.to_string()))
+    Ok(finished.stdout)
+}
+
+/// Lists what is installed.
+pub(super) fn list() -> Result<(), Failure> {
+    write(Path::new(&format!("{}{}", path::OUT, path::LIST_IN_OUT)), &installed_lines()?)
 }
 
 /// The files that configure the managers, as far as the image has them.

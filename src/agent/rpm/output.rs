@@ -27,7 +27,7 @@ const MEANINGS: &[Meaning] = &[
         &[
             "checksum doesn't match",
             "GPG check FAILED",
-            "OpenPGP",
+            "OpenPGP check for",
             "GPG signature verification",
             "is not signed",
             "does not verify",
