@@ -22,7 +22,7 @@ use suture::reference::ImageReference;
 use suture::report::{self, ReportFormat};
 use suture::repository::apk::ApkRepositories;
 use suture::repository::apt::AptSources;
-use suture::repository::rpm::{Dialect, FILES, FOLDERS, RpmConfiguration, Variables};
+use suture::repository::rpm::{FILES, FOLDERS, RpmConfiguration, RpmManager, Variables};
 use suture::request::build_file::{BuildFile, Values};
 use suture::version::apk::ApkVersion;
 use suture::version::deb::DebVersion;
@@ -158,8 +158,8 @@ mod no_panic {
             let database = rpm::parse(RPM_DATABASE).expect("a sound database");
             let architecture = "x86_64".parse().expect("an architecture");
             let variables = Variables::new(Some("9.4"), Some(&architecture));
-            for dialect in [Dialect::Dnf4, Dialect::Dnf5, Dialect::Tdnf, Dialect::Yum, Dialect::Zypper] {
-                let Ok(read) = RpmConfiguration::parse(dialect, files.clone()) else { continue };
+            for manager in [RpmManager::Dnf4, RpmManager::Dnf5, RpmManager::Tdnf, RpmManager::Yum, RpmManager::Zypper] {
+                let Ok(read) = RpmConfiguration::parse(manager, files.clone()) else { continue };
                 prop_assert!(read.names_repositories() || read.index_addresses(&variables).is_empty());
                 prop_assert!(read.local_keys(&variables).iter().all(|path| path.starts_with('/')));
                 for package in database.packages() {

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::package::PackageName;
-use crate::patch::task::{Lock, RpmManager, path};
+use crate::patch::task::{Lock, path};
+use crate::repository::rpm::RpmManager;
 
 use super::super::Failure;
 use super::super::fetched;

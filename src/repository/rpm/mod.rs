@@ -12,23 +12,23 @@
 //!   without that one it is off.
 //! * Folders that the configuration itself names (`reposdir`, `varsdir`) are not followed.
 
-mod dialect;
 mod ini;
 mod locks;
+mod manager;
 mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use self::dialect::{Locks, MACROS, MULTIVERSION};
 use self::ini::Values;
 use self::locks::Lock;
+use self::manager::{Locks, MACROS, MULTIVERSION};
 use crate::glob;
 use crate::package::PackageName;
 use crate::pkgdb::InstalledPackage;
 
-pub use self::dialect::{Dialect, FILES, FOLDERS};
+pub use self::manager::{FILES, FOLDERS, RpmManager};
 pub use self::variables::Variables;
 
 /// The most repositories read from one image, and the most sections that change them; more are no
@@ -156,7 +156,7 @@ impl RpmRepository {
 /// What an image's package manager is configured to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RpmConfiguration {
-    dialect: Dialect,
+    manager: RpmManager,
     main: Values,
     repositories: Vec<RpmRepository>,
     services: Vec<String>,
@@ -169,11 +169,10 @@ pub struct RpmConfiguration {
 impl RpmConfiguration {
     /// Reads files, given by their absolute path in any order; those of other managers are passed over.
     pub fn parse<'a>(
-        manager: impl Into<Dialect>,
+        manager: RpmManager,
         files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Result<Self, RpmConfigurationError> {
-        let dialect = manager.into();
-        let places = dialect.places();
+        let places = manager.places();
         let files = Files(files.into_iter().collect());
         let mut main = Values::default();
         let mut repositories = Repositories::default();
@@ -198,7 +197,7 @@ impl RpmConfiguration {
         for (file, bytes) in files.layer(places.services) {
             services.add(file, ini::parse(bytes))?;
         }
-        let services = services.enabled(dialect, &main).into_iter().map(|service| service.id);
+        let services = services.enabled(manager, &main).into_iter().map(|service| service.id);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let variables = files.layer(places.variables).into_iter().map(|(file, bytes)| {
             let value = text(bytes).lines().next().unwrap_or_default().trim().to_owned();
@@ -207,9 +206,9 @@ impl RpmConfiguration {
         let multiversion = files.layer(MULTIVERSION).into_iter();
         let multiversion = multiversion.flat_map(|(_, bytes)| locks::entries(bytes));
         Ok(Self {
-            dialect,
+            manager,
             locks: places.locks.read(&files, &main),
-            repositories: repositories.enabled(dialect, &main),
+            repositories: repositories.enabled(manager, &main),
             services: services.collect(),
             main,
             variables: variables.collect(),
@@ -242,8 +241,8 @@ impl RpmConfiguration {
 
     /// Whether packages are to be installed without their documentation.
     pub fn leaves_out_documentation(&self) -> bool {
-        let by_manager = match self.dialect {
-            Dialect::Zypper => self.main.is_on("rpm.install.excludedocs").unwrap_or(false),
+        let by_manager = match self.manager {
+            RpmManager::Zypper => self.main.is_on("rpm.install.excludedocs").unwrap_or(false),
             _ => self.main.appended(&["tsflags"]).iter().any(|flag| flag == "nodocs"),
         };
         by_manager || self.macros_exclude_documentation
@@ -268,7 +267,7 @@ impl RpmConfiguration {
             let names = provides.iter().filter_map(|text| text.split_ascii_whitespace().next());
             names.into_iter().any(|provided| glob::matches(wanted, provided))
         };
-        if self.dialect == Dialect::Zypper {
+        if self.manager == RpmManager::Zypper {
             let configured = self.main.list("multiversion");
             return configured.iter().chain(&self.multiversion).any(|wanted| {
                 match wanted.strip_prefix(PROVIDES) {
@@ -278,7 +277,7 @@ impl RpmConfiguration {
             });
         }
         let configured = self.main.appended(&["installonlypkgs"]);
-        let defaults = self.dialect.places().install_only.iter().copied();
+        let defaults = self.manager.places().install_only.iter().copied();
         defaults
             .chain(configured.iter().map(String::as_str))
             .any(|wanted| glob::matches(wanted, name.as_str()) || provided(wanted))
@@ -296,7 +295,7 @@ impl RpmConfiguration {
 
     /// Whether these lists let a package through.
     fn lets(&self, values: &Values, package: &InstalledPackage) -> bool {
-        let places = self.dialect.places();
+        let places = self.manager.places();
         let full = format!("{}.{}", package.name, package.architecture);
         let names = |keys: &[&str]| {
             let patterns = values.appended(keys);
@@ -443,13 +442,13 @@ impl Repositories {
         Ok(())
     }
 
-    fn enabled(self, dialect: Dialect, main: &Values) -> Vec<RpmRepository> {
+    fn enabled(self, manager: RpmManager, main: &Values) -> Vec<RpmRepository> {
         let is_enabled =
-            |values: &Values| values.is_on("enabled").unwrap_or(dialect != Dialect::Tdnf);
+            |values: &Values| values.is_on("enabled").unwrap_or(manager != RpmManager::Tdnf);
         let enabled = self.found.into_iter().filter(|(.., values)| is_enabled(values));
         enabled
             .map(|(id, file, values)| RpmRepository {
-                demands_signatures: dialect.demands_signatures(&values, main),
+                demands_signatures: manager.demands_signatures(&values, main),
                 id,
                 file,
                 values,

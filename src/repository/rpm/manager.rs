@@ -1,5 +1,7 @@
 //! Where each manager looks for what, and what it makes of silence.
 
+use serde::{Deserialize, Serialize};
+
 use super::ini::Values;
 use super::locks::{self, Lock};
 
@@ -43,24 +45,39 @@ pub const FOLDERS: &[(&str, &str)] = &[
     ("/usr/share/dnf5/vars.d", ""),
 ];
 
-/// Whose rules hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    /// dnf 4.
+/// The package managers on top of rpm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RpmManager {
+    /// dnf 4: RHEL 8 and 9 and their kin.
     Dnf4,
-    /// dnf 5.
+    /// dnf 5: Fedora since 41, RHEL 11.
     Dnf5,
-    /// microdnf.
+    /// dnf's small sibling in images without Python.
     Microdnf,
-    /// tdnf.
+    /// Photon, Azure Linux and its forerunner Mariner.
     Tdnf,
-    /// yum 3.
+    /// yum 3: RHEL 7, Amazon Linux 2. Later ones are links to dnf.
     Yum,
-    /// zypper.
+    /// SUSE.
     Zypper,
 }
 
-/// Where a dialect says what. A path with a slash at its end is a folder.
+impl RpmManager {
+    /// Its name in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dnf4 => "dnf",
+            Self::Dnf5 => "dnf5",
+            Self::Microdnf => "microdnf",
+            Self::Tdnf => "tdnf",
+            Self::Yum => "yum",
+            Self::Zypper => "zypper",
+        }
+    }
+}
+
+/// Where a manager looks for what. A path with a slash at its end is a folder.
 pub(super) struct Places {
     /// The main configuration, the weakest first. Of files with one name in one layer the last counts.
     pub(super) main: &'static [&'static [&'static str]],
@@ -203,7 +220,7 @@ pub(super) const MULTIVERSION: &[&str] = &["/etc/zypp/multiversion.d/"];
 /// Where rpm's own settings are, in files named `macros` or `macros.*` (rpm-macros(7)).
 pub(super) const MACROS: &[&str] = &["/etc/rpm/"];
 
-impl Dialect {
+impl RpmManager {
     pub(super) fn places(self) -> &'static Places {
         match self {
             Self::Dnf4 => &DNF4,
@@ -215,7 +232,7 @@ impl Dialect {
         }
     }
 
-    /// Whether a file or folder of [`FILES`] or [`FOLDERS`] says anything in this dialect.
+    /// Whether a file or folder of [`FILES`] or [`FOLDERS`] says anything in this manager.
     pub fn reads(self, path: &str) -> bool {
         let places = self.places();
         let locks: &[&str] = match &places.locks {
