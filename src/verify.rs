@@ -68,7 +68,15 @@ pub fn verify(
         |name: &PackageName| announced_removals.iter().any(|removed| removed.name == *name);
     let gone = old.keys().filter(|key| !new.contains_key(*key) && !names.contains(key.0));
     let (removed, lost): (Vec<&Key<'_>>, Vec<_>) = gone.partition(|key| announced_to_go(key.0));
-    refuse(lost.into_iter().map(|key| name(*key)).collect(), VerifyError::Removed)?;
+    let versions = |database: &Database, key: &Key<'_>| {
+        database.find(key.0).filter(|package| package.architecture == *key.1).count()
+    };
+    // Kernels are installed beside each other, and an upgrade adds one.
+    let fewer = old
+        .keys()
+        .filter(|key| new.contains_key(*key) && versions(after, key) < versions(before, key));
+    let lost = lost.into_iter().chain(fewer);
+    refuse(lost.map(|key| name(*key)).collect(), VerifyError::Removed)?;
     let removed = removed.into_iter().map(|(name, architecture)| Removed {
         name: (*name).clone(),
         architecture: (*architecture).clone(),
@@ -157,6 +165,7 @@ mod tests {
     use super::*;
     use crate::fixes::Fixes;
     use crate::pkgdb::dpkg;
+    use crate::pkgdb::rpm::listing;
     use crate::request::WantedPackage;
 
     fn database(packages: &[(&str, &str, &str)]) -> Database {
@@ -240,5 +249,26 @@ mod tests {
             check(&both(("a", "1", "installed")), &[]),
             Err(VerifyError::NotFixed(vec!["a 2".to_owned()]))
         );
+    }
+
+    #[test]
+    fn versions_beside_each_other_stay() {
+        let kernels = |versions: &[&str]| {
+            let line = |version: &&str| format!("kernel\t0\t{version}\t1\tx86_64\t(none)\n");
+            listing::parse(&versions.iter().map(line).collect::<String>()).unwrap()
+        };
+        let before = kernels(&["5", "6"]);
+        let announced = [Upgrade {
+            name: "kernel".parse().unwrap(),
+            architecture: "x86_64".parse().unwrap(),
+            from: None,
+            to: "7-1".to_owned(),
+        }];
+        let plan = || Plan::listed(&Fixes::default(), &[], &before);
+        let result =
+            |after: &[&str]| verify(&before, &kernels(after), &announced, &[], &[], plan());
+        assert!(result(&["5", "6", "7"]).is_ok());
+        let lost = VerifyError::Removed(vec!["kernel:x86_64".to_owned()]);
+        assert_eq!(result(&["7"]), Err(lost));
     }
 }
