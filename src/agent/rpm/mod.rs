@@ -4,6 +4,7 @@
 //! the database of the root that is thrown away, which tells what will change, and in apply for good.
 
 pub(super) mod apply;
+mod books;
 pub(super) mod fetch;
 mod holds;
 mod keys;
