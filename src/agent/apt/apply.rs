@@ -55,12 +55,7 @@ pub(in super::super) fn run(lock: &Lock, files: &Path) -> Result<Remains, Failur
     }
     let before = super::installed(&super::database()?);
     let marks = Marks::read()?;
-    lift::run(
-        lock.packages
-            .iter()
-            .filter_map(|package| file_list(Path::new("/"), package))
-            .flat_map(|list| list.lines().map(PathBuf::from).collect::<Vec<_>>()),
-    );
+    lift::run(&files_to_replace(lock));
     let policy = ServicePolicy::forbid()?;
     let finished = super::run("apt-get", &arguments(lock, files), Echo::Shown);
     policy.restore()?;
@@ -181,6 +176,15 @@ fn lists_of_others(lock: &Lock) -> Vec<PathBuf> {
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.strip_suffix(".list").is_some_and(|package| !upgraded(package)))
         .map(|name| folder.join(name))
+        .collect()
+}
+
+/// What the installed versions of the packages to upgrade consist of.
+fn files_to_replace(lock: &Lock) -> Vec<PathBuf> {
+    lock.packages
+        .iter()
+        .filter_map(|package| file_list(Path::new("/"), package))
+        .flat_map(|list| list.lines().map(PathBuf::from).collect::<Vec<_>>())
         .collect()
 }
 
