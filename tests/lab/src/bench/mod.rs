@@ -7,6 +7,7 @@ mod contest;
 mod gauge;
 mod progress;
 mod reading;
+mod rest;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
