@@ -139,7 +139,7 @@ async fn patch(
     };
 
     let (fetched, outcome) = build.fetch(&steps, targets).await?;
-    let plan = plan.after_fetch(&outcome.unmet, |name, architecture| {
+    let plan = plan.after_fetch(&outcome.unmet, &outcome.removed, |name, architecture| {
         let mut upgrades = outcome.upgrades.iter();
         let upgrade = upgrades.find(|one| one.name == *name && one.architecture == *architecture);
         let installed = probe.system.database().get(name, architecture)?;
@@ -333,6 +333,7 @@ impl<G: Gateway> Build<'_, G> {
             digest: self.target.digest.as_ref(),
             platform: &self.target.platform,
             distro: self.probe.os_release.pretty_name(),
+            manager: self.probe.system.manager(),
             changes,
             removed,
             plan,
@@ -359,7 +360,7 @@ impl<G: Gateway> Build<'_, G> {
         let seconds =
             self.request.source_date_epoch.unwrap_or_else(|| self.environment.now.as_second());
         let created = jiff::Timestamp::from_second(seconds).unwrap_or(self.environment.now);
-        let change = evidence.change(self.probe.system.manager(), created, &self.request.labels);
+        let change = evidence.change(created, &self.request.labels);
         let config = self.target.config.with_change(&change);
         let epoch = self.request.source_date_epoch;
         self.finished(tree, config, evidence.summary(), epoch)

@@ -2,7 +2,7 @@
 
 use crate::fixes::{Demand, Fixes, Requirement, Subject};
 use crate::package::{Architecture, NamePattern, PackageName};
-use crate::patch::task::{Target, Targets, Unmet, UnmetReason};
+use crate::patch::task::{Removed, Target, Targets, Unmet, UnmetReason};
 use crate::pkgdb::{Database, InstalledPackage};
 use crate::version::Version;
 
@@ -103,16 +103,24 @@ impl Plan {
 
     /// The same plan, knowing which targets fetch did not reach.
     ///
-    /// A package may reach some of its fixes: `reached` is the version it will have.
+    /// A package may reach some of its fixes: `reached` is the version it will have. One that goes with an
+    /// upgrade needs none any more.
     #[must_use]
     pub fn after_fetch(
         mut self,
         unmet: &[Unmet],
+        removed: &[Removed],
         reached: impl Fn(&PackageName, &Architecture) -> Option<Version>,
     ) -> Self {
         for assessment in &mut self.assessments {
             let Verdict::Planned(required) = &assessment.verdict else { continue };
             let Some(architecture) = &assessment.architecture else { continue };
+            let goes = |removed: &Removed| {
+                removed.name == assessment.name && removed.architecture == *architecture
+            };
+            if removed.iter().any(goes) {
+                continue;
+            }
             let missed = unmet
                 .iter()
                 .find(|unmet| unmet.name == assessment.name && unmet.architecture == *architecture);
@@ -141,10 +149,17 @@ impl Plan {
     }
 }
 
-/// The packages that a demand is about.
+/// The packages that a demand is about: of versions beside each other, such as kernels, the newest, because
+/// only that one is upgraded.
 fn installed<'a>(database: &'a Database, subject: &Subject) -> Vec<&'a InstalledPackage> {
     let found = database.find(&subject.name).filter(|package| package.state.is_installed());
-    let packages: Vec<&InstalledPackage> = found.collect();
+    let mut packages: Vec<&InstalledPackage> = Vec::new();
+    for package in found {
+        match packages.last_mut() {
+            Some(older) if older.architecture == package.architecture => *older = package,
+            _ => packages.push(package),
+        }
+    }
     let exact: Vec<&InstalledPackage> = packages
         .iter()
         .copied()
@@ -267,6 +282,22 @@ mod tests {
     }
 
     #[test]
+    fn of_versions_beside_each_other_the_newest_counts() {
+        let kernel = |version: &str| InstalledPackage {
+            version: Version::parse(Scheme::Rpm, version).unwrap(),
+            held: false,
+            ..database().packages()[0].clone()
+        };
+        let database = Database::new([kernel("5.14-2"), kernel("5.14-1")]);
+        let name = database.packages()[0].name.clone();
+        for (wanted, expected) in [("5.14-2", 0), ("5.14-3", 1)] {
+            let wanted = WantedPackage { name: name.clone(), version: Some(wanted.to_owned()) };
+            let plan = Plan::listed(&Fixes::collect([], &[wanted]), &[], &database);
+            assert_eq!((plan.assessments.len(), target_texts(&plan).len()), (1, expected));
+        }
+    }
+
+    #[test]
     fn the_highest_demand_is_the_target() {
         let plan = plan(&[("tzdata", "2026b"), ("tzdata", "2026c"), ("tzdata", "")], &[]);
         assert_eq!(target_texts(&plan), ["tzdata:all=2026c"]);
@@ -298,8 +329,8 @@ mod tests {
             architecture: "all".parse().unwrap(),
             reason: UnmetReason::NoCandidate { newest: "2026c".to_owned() },
         }];
-        let plan =
-            plan.after_fetch(&unmet, |_, _| Some(Version::parse(Scheme::Deb, "2026c").unwrap()));
+        let plan = plan
+            .after_fetch(&unmet, &[], |_, _| Some(Version::parse(Scheme::Deb, "2026c").unwrap()));
         let unmet: Vec<&Verdict> = plan.unmet().map(|assessment| &assessment.verdict).collect();
         assert!(
             matches!(unmet[..], [Verdict::Unmet(Some(version), _)] if version.as_str() == "2026z")

@@ -82,13 +82,17 @@ fn origin(loaded: &LoadedReport, target: &TargetImage) -> Origin {
 fn other_distro(loaded: &LoadedReport, probe: &Probe) -> Option<Problem> {
     let os = loaded.report.os.as_ref()?;
     let (id, version) = (probe.os_release.id(), probe.os_release.version_id());
-    let same_family = os.family.is_empty() || [id, probe.distro.id].contains(&os.family.as_str());
-    // Scanners name point releases (`12.15`) and, for development releases, words.
-    // A distribution made from another one numbers its releases by itself.
-    let version = version.filter(|_| os.family == id);
+    let family = os.family.as_str();
+    let row = probe.distro;
+    let is_row = family == row.id || row.scanner_names.contains(&family);
+    let same_family = family.is_empty() || family == id || is_row;
+    // Scanners name point releases (`12.15`), more than a version (`2 (Karoo)`) and, for development
+    // releases, words. A distribution made from another one numbers its releases by itself.
+    let name = os.name.split_whitespace().next().unwrap_or_default();
+    let version = version.filter(|_| family == id || (is_row && id == row.id));
     let same_version = version.is_none_or(|version| {
-        !os.name.starts_with(|start: char| start.is_ascii_digit())
-            || distro::is_same_release(probe.distro, &os.name, version)
+        !name.starts_with(|start: char| start.is_ascii_digit())
+            || distro::is_same_release(row, name, version)
     });
     if same_family && same_version {
         return None;

@@ -68,12 +68,20 @@ pub fn verify(
         |name: &PackageName| announced_removals.iter().any(|removed| removed.name == *name);
     let gone = old.keys().filter(|key| !new.contains_key(*key) && !names.contains(key.0));
     let (removed, lost): (Vec<&Key<'_>>, Vec<_>) = gone.partition(|key| announced_to_go(key.0));
-    refuse(lost.into_iter().map(|key| name(*key)).collect(), VerifyError::Removed)?;
+    let versions = |database: &Database, key: &Key<'_>| {
+        database.find(key.0).filter(|package| package.architecture == *key.1).count()
+    };
+    // Kernels are installed beside each other, and an upgrade adds one.
+    let fewer = old
+        .keys()
+        .filter(|key| new.contains_key(*key) && versions(after, key) < versions(before, key));
+    let lost = lost.into_iter().chain(fewer);
+    refuse(lost.map(|key| name(*key)).collect(), VerifyError::Removed)?;
     let removed = removed.into_iter().map(|(name, architecture)| Removed {
         name: (*name).clone(),
         architecture: (*architecture).clone(),
     });
-    let removed = removed.collect();
+    let removed: Vec<Removed> = removed.collect();
 
     let absent = announced.keys().filter(|key| !new.contains_key(*key));
     refuse(absent.map(|key| name(*key)).collect(), VerifyError::NotThere)?;
@@ -105,7 +113,7 @@ pub fn verify(
     let excluded = excluded.map(|change| format!("{}:{}", change.name, change.architecture));
     refuse(excluded.collect(), VerifyError::Excluded)?;
 
-    let missed = plan.assessments.iter().filter(|assessment| !is_met(assessment, after));
+    let missed = plan.assessments.iter().filter(|assessment| !is_met(assessment, after, &removed));
     refuse(missed.map(describe_demand).collect(), VerifyError::NotFixed)?;
     Ok(Verified { changes, removed, plan })
 }
@@ -132,8 +140,9 @@ fn describe_demand(assessment: &Assessment) -> String {
     }
 }
 
-/// Whether a planned demand is met by what the result has.
-fn is_met(assessment: &Assessment, after: &Database) -> bool {
+/// Whether a planned demand is met by what the result has: also when the package went, as announced, because
+/// another replaces it.
+fn is_met(assessment: &Assessment, after: &Database, removed: &[Removed]) -> bool {
     let Verdict::Planned(Some(required)) = &assessment.verdict else { return true };
     let packages: Vec<&Version> = after
         .find(&assessment.name)
@@ -146,7 +155,8 @@ fn is_met(assessment: &Assessment, after: &Database) -> bool {
         .and_then(|architecture| after.get(&assessment.name, architecture));
     match exact {
         Some(package) => package.version >= *required,
-        None => !packages.is_empty() && packages.iter().all(|version| **version >= *required),
+        None if packages.is_empty() => removed.iter().any(|gone| gone.name == assessment.name),
+        None => packages.iter().all(|version| **version >= *required),
     }
 }
 
@@ -155,6 +165,7 @@ mod tests {
     use super::*;
     use crate::fixes::Fixes;
     use crate::pkgdb::dpkg;
+    use crate::pkgdb::rpm::listing;
     use crate::request::WantedPackage;
 
     fn database(packages: &[(&str, &str, &str)]) -> Database {
@@ -198,6 +209,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_replaced_is_fixed() {
+        let before = database(&[("a", "1", "installed"), ("b", "1", "installed")]);
+        let after = database(&[("b", "1", "installed"), ("c", "1", "installed")]);
+        let wanted = WantedPackage { name: "a".parse().unwrap(), version: Some("2".to_owned()) };
+        let plan = Plan::listed(&Fixes::collect([], &[wanted]), &[], &before);
+        let gone = Removed { name: "a".parse().unwrap(), architecture: "amd64".parse().unwrap() };
+        let announced = [upgrade("c", "1")];
+        let verified =
+            verify(&before, &after, &announced, std::slice::from_ref(&gone), &[], plan.clone());
+        assert_eq!(verified.unwrap().removed, [gone]);
+        assert!(verify(&before, &after, &announced, &[], &[], plan).is_err());
+    }
+
+    #[test]
     fn every_other_result_is_refused() {
         let both = |one: (&'static str, &'static str, &'static str)| [one, ("b", "1", "installed")];
         assert_eq!(
@@ -224,5 +249,26 @@ mod tests {
             check(&both(("a", "1", "installed")), &[]),
             Err(VerifyError::NotFixed(vec!["a 2".to_owned()]))
         );
+    }
+
+    #[test]
+    fn versions_beside_each_other_stay() {
+        let kernels = |versions: &[&str]| {
+            let line = |version: &&str| format!("kernel\t0\t{version}\t1\tx86_64\t(none)\n");
+            listing::parse(&versions.iter().map(line).collect::<String>()).unwrap()
+        };
+        let before = kernels(&["5", "6"]);
+        let announced = [Upgrade {
+            name: "kernel".parse().unwrap(),
+            architecture: "x86_64".parse().unwrap(),
+            from: None,
+            to: "7-1".to_owned(),
+        }];
+        let plan = || Plan::listed(&Fixes::default(), &[], &before);
+        let result =
+            |after: &[&str]| verify(&before, &kernels(after), &announced, &[], &[], plan());
+        assert!(result(&["5", "6", "7"]).is_ok());
+        let lost = VerifyError::Removed(vec!["kernel:x86_64".to_owned()]);
+        assert_eq!(result(&["7"]), Err(lost));
     }
 }

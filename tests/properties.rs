@@ -17,11 +17,12 @@ use proptest::sample::select;
 use suture::digest::Digest;
 use suture::distro::{self, OsRelease};
 use suture::package::{Architecture, Excerpt, NamePattern, PackageName};
-use suture::pkgdb::{apk, dpkg, extended_states};
+use suture::pkgdb::{apk, dpkg, extended_states, rpm};
 use suture::reference::ImageReference;
 use suture::report::{self, ReportFormat};
 use suture::repository::apk::ApkRepositories;
 use suture::repository::apt::AptSources;
+use suture::repository::rpm::{FILES, FOLDERS, RpmConfiguration, RpmManager, Variables};
 use suture::request::build_file::{BuildFile, Values};
 use suture::version::apk::ApkVersion;
 use suture::version::deb::DebVersion;
@@ -29,6 +30,7 @@ use suture::version::{Scheme, Version};
 
 const APK_DATABASE: &[u8] = include_bytes!("data/apk/installed");
 const APK_WORLD: &[u8] = include_bytes!("data/apk/world");
+const RPM_DATABASE: &[u8] = include_bytes!("data/rpm/Packages");
 const STATUS: &[u8] = include_bytes!("data/dpkg/status");
 const REPORT: &[u8] = include_bytes!("data/reports/trivy-bookworm.json");
 
@@ -49,6 +51,13 @@ const STANZAS: &[u8] =
 const APK_REPOSITORIES: &[u8] =
     b"# x\nset a=b${a}\nhttps://e.org/v3.20/main\n@edge http://e.org\n/cdrom\n\
     v3 https://${a}/ main community\n";
+
+const RPM_CONFIGURATION: &[u8] =
+    b"[main]\nexcludepkgs=a*\ntsflags=nodocs\nenabled=1\nlocklist=/etc/yum/pluginconf.d/versionlock.list\n\
+    [a]\nbaseurl=http://e.org/$x/${basearch}\n  http://e.net\nenabled=1\ngpgkey=file:///$releasever\n";
+
+const RPM_LOCKS: &[u8] = b"# x\na-0:1-1.*\n!b-1-1\n[[packages]]\nname = \"a\"\n[[packages.conditions]]\n\
+    key='evr'\ncomparator = \"=\"\nvalue='1-1'\n\ntype: package\nmatch_type: glob\nsolvable_name: a*\n";
 
 /// Apk versions close to each other, where the rules meet.
 fn close_apk_version() -> impl Strategy<Value = String> {
@@ -130,6 +139,32 @@ mod no_panic {
             if let Ok(read) = ApkRepositories::parse([("/etc/apk/repositories", bytes.as_slice())]) {
                 let addresses = read.index_addresses(&"x86_64".parse().expect("an architecture"));
                 prop_assert!(addresses.len() <= read.repositories().len());
+            }
+        }
+
+        #[test]
+        fn rpm_configuration(
+            configuration in hostile(RPM_CONFIGURATION),
+            locks in hostile(RPM_LOCKS),
+        ) {
+            let in_folders = FOLDERS.iter().map(|(folder, ending)| format!("{folder}/macros{ending}"));
+            let paths: Vec<String> =
+                FILES.iter().map(|path| (*path).to_owned()).chain(in_folders).collect();
+            let files = paths.iter().map(|path| {
+                let is_lock = ["lock", "vars"].iter().any(|word| path.contains(word));
+                let bytes = if is_lock && !path.ends_with("versionlock.conf") { &locks } else { &configuration };
+                (path.as_str(), bytes.as_slice())
+            });
+            let database = rpm::parse(RPM_DATABASE).expect("a sound database");
+            let architecture = "x86_64".parse().expect("an architecture");
+            let variables = Variables::new(Some("9.4"), Some(&architecture));
+            for manager in [RpmManager::Dnf4, RpmManager::Dnf5, RpmManager::Tdnf, RpmManager::Yum, RpmManager::Zypper] {
+                let Ok(read) = RpmConfiguration::parse(manager, files.clone()) else { continue };
+                prop_assert!(read.names_repositories() || read.index_addresses(&variables).is_empty());
+                prop_assert!(read.local_keys(&variables).iter().all(|path| path.starts_with('/')));
+                for package in database.packages() {
+                    let _unused = read.holds(package);
+                }
             }
         }
 

@@ -10,6 +10,7 @@
 )]
 
 mod fake_gateway;
+mod rpm_database;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -25,7 +26,7 @@ use suture::patch::task::path;
 use suture::pb;
 use suture::request::{Problem, option};
 
-use fake_gateway::{FakeGateway, SNAPSHOTS, Scenario, is_fetch, readable};
+use fake_gateway::{FakeGateway, SNAPSHOTS, Scenario, Step, readable};
 
 /// What came of a build, as the snapshots show it.
 #[derive(Debug, PartialEq, Eq)]
@@ -129,14 +130,15 @@ fn check_steps(
     gateway: &FakeGateway<'_>,
     outcome: &Result<Finished, Failure>,
 ) {
-    let (fetches, applies) = gateway.steps();
-    assert!(applies.len() <= 1, "the image is changed by one container");
-    assert!(fetches.len() <= scenario.fetches.len().max(1), "fetched without need");
+    let steps = gateway.steps();
+    let count = |wanted: Step| steps.values().filter(|step| **step == wanted).count();
+    assert!(count(Step::Apply) <= 1, "the image is changed by one container");
+    assert!(count(Step::Fetch) <= scenario.fetches.len().max(1), "fetched without need");
     if let Ok(Finished { tree, .. }) = outcome {
-        assert_eq!(tree.as_str() == "patched", !applies.is_empty(), "an upgrade for nothing");
+        assert_eq!(tree.as_str() == "patched", count(Step::Apply) > 0, "an upgrade for nothing");
     }
     let operations = gateway.operations();
-    for digest in fetches.iter().chain(&applies) {
+    for (digest, step) in &steps {
         let Some(pb::op::Op::Exec(exec)) = &operations[digest].op else {
             panic!("a step is a container")
         };
@@ -149,8 +151,8 @@ fn check_steps(
         let known = ["PATH", "SUTURE_VERSION", "SUTURE_FRESHNESS"];
         assert!(names.iter().all(|name| known.contains(name)), "an image's environment: {names:?}");
         assert_eq!(meta.user, "0:0", "a package manager is root's");
-        if !is_fetch(exec) {
-            assert_eq!(exec.network(), pb::NetMode::None, "apply has no network");
+        if *step != Step::Fetch {
+            assert_eq!(exec.network(), pb::NetMode::None, "only fetch has a network");
         }
         for mount in &exec.mounts {
             // Elsewhere a mount would leave its mount point in the image.

@@ -7,8 +7,10 @@
 //! nothing waits. What turns out unchanged is left out of the layer by the settling.
 
 use std::io::{self, Write as _};
+use std::num::NonZero;
 use std::os::unix::fs::{self as unix, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use super::attributes::{is_overlay, set_xattr, xattrs};
 
@@ -18,16 +20,31 @@ const MODE: u32 = 0o644;
 /// Largest file that is copied; the kernel does larger ones as well.
 const SIZE_LIMIT: u64 = 64 << 20;
 
-/// Name of a copy in the making; it replaces its original at once.
+/// Beginning of the name of a copy in the making; it replaces its original at once.
 const COPY: &str = ".suture-lift";
+
+/// Most threads that copy.
+const THREAD_LIMIT: usize = 4;
 
 /// Replaces the regular files among these absolute paths by copies of themselves.
 ///
-/// It only saves time, so a file that cannot be copied is left as it is.
-pub(super) fn run(files: impl IntoIterator<Item = PathBuf>) {
+/// It only saves time, so a file that cannot be copied is left as it is. Nothing else runs yet: one
+/// thread kept one processor busy for 0.4 s with 1,700 files, and left the others idle.
+pub(super) fn run(files: &[PathBuf]) {
     if !is_overlay(Path::new("/")) {
         return;
     }
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREAD_LIMIT);
+    let share = files.len().div_ceil(threads).max(1);
+    thread::scope(|scope| {
+        for (number, files) in files.chunks(share).enumerate() {
+            scope.spawn(move || lift(files, &format!("{COPY}-{number}")));
+        }
+    });
+}
+
+/// Replaces one thread's share; `name` is what it calls its copies.
+fn lift(files: &[PathBuf], name: &str) {
     for file in files {
         let Ok(metadata) = file.symlink_metadata() else { continue };
         // Links among themselves would come apart.
@@ -35,8 +52,8 @@ pub(super) fn run(files: impl IntoIterator<Item = PathBuf>) {
             continue;
         }
         let Some(folder) = file.parent() else { continue };
-        let copy = folder.join(COPY);
-        if replace(&file, &metadata, &copy).is_err() {
+        let copy = folder.join(name);
+        if replace(file, &metadata, &copy).is_err() {
             drop(std::fs::remove_file(&copy));
         }
     }

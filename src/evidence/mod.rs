@@ -29,6 +29,8 @@ pub struct Evidence<'a> {
     pub platform: &'a Platform,
     /// What the image says it is.
     pub distro: &'a str,
+    /// What has upgraded it.
+    pub manager: Manager,
     /// Packages that have another version now, or are new.
     pub changes: &'a [Upgrade],
     /// Packages that went with the upgrades.
@@ -53,12 +55,7 @@ const HISTORY_LIMIT: usize = 200;
 
 impl Evidence<'_> {
     /// The history entry and the labels of the patched image.
-    pub fn change(
-        &self,
-        manager: Manager,
-        created: Timestamp,
-        user_labels: &BTreeMap<String, String>,
-    ) -> Change {
+    pub fn change(&self, created: Timestamp, user_labels: &BTreeMap<String, String>) -> Change {
         let mut labels = BTreeMap::new();
         labels.insert(VERSION_LABEL.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
         if let Some(name) = self.image {
@@ -79,7 +76,7 @@ impl Evidence<'_> {
         }
         Change {
             created,
-            created_by: format!("suture: {} upgrade {}", manager.as_str(), packages.join(" ")),
+            created_by: format!("suture: {} upgrade {}", self.manager.as_str(), packages.join(" ")),
             comment: format!("suture {}", env!("CARGO_PKG_VERSION")),
             labels,
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::code::Code;
 use crate::fixes::Demand;
 use crate::package::{Architecture, PackageName};
-use crate::patch::task::{UnmetReason, Upgrade};
+use crate::patch::task::{Manager, UnmetReason, Upgrade};
 use crate::plan::{Assessment, Obstacle, Plan, Verdict};
 use crate::reference::ImageReference;
 use crate::request::Problem;
@@ -131,22 +131,38 @@ impl Evidence<'_> {
     fn changes_table(&self, names: &Names) -> Table {
         let mut table = Table::new(["package", "from", "to", "fixes"]);
         for change in self.changes.iter().take(ROW_LIMIT) {
-            let fixed = self.plan.assessments.iter().filter(|assessment| {
-                assessment.name == change.name
-                    && assessment.architecture.as_ref().is_none_or(|it| *it == change.architecture)
-                    && matches!(assessment.verdict, Verdict::Planned(_))
-            });
-            let fixes: Vec<&str> = fixed.filter_map(|it| finding(&it.demand)).collect();
+            let fixes = self.fixed_by(&change.name, &change.architecture);
             let package = names.shown(&change.name, Some(&change.architecture));
             let from = change.from.as_deref().unwrap_or("(new)");
-            table.push([&package, from, &change.to, &some_of(&fixes)]);
+            table.push([&package, from, &change.to, &fixes]);
         }
         for removed in self.removed.iter().take(ROW_LIMIT.saturating_sub(self.changes.len())) {
             let package = names.shown(&removed.name, Some(&removed.architecture));
-            table.push([&package, "", "(removed)", ""]);
+            let fixes = self.fixed_by(&removed.name, &removed.architecture);
+            table.push([&package, "", self.gone(), &fixes]);
         }
         table.more(self.changes.len() + self.removed.len());
         table
+    }
+
+    /// The findings that a change of this package fixes.
+    fn fixed_by(&self, name: &PackageName, architecture: &Architecture) -> String {
+        let fixed = self.plan.assessments.iter().filter(|assessment| {
+            assessment.name == *name
+                && assessment.architecture.as_ref().is_none_or(|it| it == architecture)
+                && matches!(assessment.verdict, Verdict::Planned(_))
+        });
+        let fixes: Vec<&str> = fixed.filter_map(|it| finding(&it.demand)).collect();
+        some_of(&fixes)
+    }
+
+    /// What became of a package that went.
+    fn gone(&self) -> &'static str {
+        match self.manager {
+            Manager::Apk | Manager::Apt => "(removed)",
+            // Of rpm's packages only those go that a new one obsoletes.
+            Manager::Rpm(_) => "(replaced)",
+        }
     }
 
     /// What is left and why: unmet demands, packages kept back, obstacles that somebody can mend.

@@ -8,21 +8,7 @@ use crate::request::Request;
 
 pub mod task;
 
-use crate::repository::rpm::Dialect;
-use task::{ApplyTask, FetchTask, RpmManager, Task, path};
-
-impl From<RpmManager> for Dialect {
-    fn from(manager: RpmManager) -> Self {
-        match manager {
-            RpmManager::Dnf4 => Self::Dnf4,
-            RpmManager::Dnf5 => Self::Dnf5,
-            RpmManager::Microdnf => Self::Microdnf,
-            RpmManager::Tdnf => Self::Tdnf,
-            RpmManager::Yum => Self::Yum,
-            RpmManager::Zypper => Self::Zypper,
-        }
-    }
-}
+use task::{ApplyTask, FetchTask, Task, path};
 
 /// What both steps need.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
 use crate::package::{Architecture, NamePattern, PackageName};
+use crate::repository::rpm::RpmManager;
 
 /// Where everything of ours is mounted.
 ///
@@ -73,38 +74,6 @@ impl Manager {
             Self::Apk => "apk",
             Self::Apt => "apt",
             Self::Rpm(manager) => manager.as_str(),
-        }
-    }
-}
-
-/// The package managers on top of rpm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RpmManager {
-    /// dnf 4: RHEL 8 and 9 and their kin.
-    Dnf4,
-    /// dnf 5: Fedora since 41, RHEL 11.
-    Dnf5,
-    /// dnf's small sibling in images without Python.
-    Microdnf,
-    /// Photon, Azure Linux and its forerunner Mariner.
-    Tdnf,
-    /// yum 3: RHEL 7, Amazon Linux 2. Later ones are links to dnf.
-    Yum,
-    /// SUSE.
-    Zypper,
-}
-
-impl RpmManager {
-    /// Its name in messages.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Dnf4 => "dnf",
-            Self::Dnf5 => "dnf5",
-            Self::Microdnf => "microdnf",
-            Self::Tdnf => "tdnf",
-            Self::Yum => "yum",
-            Self::Zypper => "zypper",
         }
     }
 }

@@ -6,10 +6,12 @@ use crate::distro::OsRelease;
 use crate::gateway::file::{exists, read_optional_directory, read_optional_file};
 use crate::gateway::{FileKind, FileStat, Gateway, GatewayError, Ref, read_file};
 use crate::patch::Steps;
-use crate::patch::task::{RpmManager, path};
+use crate::patch::task::path;
 use crate::pkgdb::rpm::{self, RpmDatabaseError, listing};
 use crate::pkgdb::{Database, InstalledPackage};
-use crate::repository::rpm::{Dialect, FILES, FOLDERS, IndexAddress, RpmConfiguration, Variables};
+use crate::repository::rpm::{
+    FILES, FOLDERS, IndexAddress, RpmConfiguration, RpmManager, Variables,
+};
 
 use super::{CONFIGURATION_LIMIT, DATABASE_LIMIT, ProbeError, Tree};
 
@@ -98,20 +100,20 @@ pub(super) async fn system(
     steps: &Steps<'_>,
     os_release: &OsRelease,
 ) -> Result<RpmSystem, ProbeError> {
-    let ((manager, configuration), (database, reading)) =
+    let ((manager, configuration), (path, reading)) =
         tokio::try_join!(managed(gateway, image.reading), find_database(gateway, image.reading))?;
-    let installed = installed(gateway, image, steps, reading).await?;
-    if configuration.repositories().next().is_none() {
-        let folder = Dialect::from(manager).repositories_folder();
+    if !configuration.names_repositories() {
+        let folder = manager.repositories_folder();
         return Err(ProbeError::NoRepositories(folder));
     }
+    let installed = installed(gateway, image, steps, reading).await?;
     let with_hold = |package: &InstalledPackage| InstalledPackage {
         held: configuration.holds(package),
         ..package.clone()
     };
     let installed = Database::new(installed.packages().iter().map(with_hold));
     let variables = Variables::of(os_release, &installed);
-    Ok(RpmSystem { manager, installed, configuration, variables, database })
+    Ok(RpmSystem { manager, installed, configuration, variables, database: path })
 }
 
 /// The manager, and what it is told.
@@ -136,14 +138,13 @@ async fn configuration(
     tree: &Ref,
     manager: RpmManager,
 ) -> Result<RpmConfiguration, ProbeError> {
-    let dialect = Dialect::from(manager);
     let read = async |path: String| {
         let bytes = read_optional_file(gateway, tree, &path, CONFIGURATION_LIMIT).await?;
         Ok::<_, GatewayError>(bytes.map(|bytes| (path, bytes)))
     };
-    let files = FILES.iter().filter(|path| dialect.reads(path));
+    let files = FILES.iter().filter(|path| manager.reads(path));
     let files = try_join_all(files.map(|path| read((*path).to_owned())));
-    let folders = FOLDERS.iter().filter(|(folder, _)| dialect.reads(folder));
+    let folders = FOLDERS.iter().filter(|(folder, _)| manager.reads(folder));
     let folders = try_join_all(folders.map(async |(folder, ending)| {
         let mut entries = read_optional_directory(gateway, tree, folder).await?;
         entries.retain(|entry| {
@@ -157,7 +158,7 @@ async fn configuration(
     let (files, folders) = tokio::try_join!(files, folders)?;
     let contents = files.iter().chain(folders.iter().flatten()).flatten();
     let contents = contents.map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
-    Ok(RpmConfiguration::parse(dialect, contents)?)
+    Ok(RpmConfiguration::parse(manager, contents)?)
 }
 
 async fn find_database(
@@ -197,9 +198,7 @@ async fn read(
     }
     let bytes = match read_optional_file(gateway, tree, path, DATABASE_LIMIT).await {
         // A link, whose own size says nothing.
-        Err(GatewayError::TooLarge { .. }) => {
-            return Ok(Reading::OutOfReach);
-        }
+        Err(GatewayError::TooLarge { .. }) => return Ok(Reading::OutOfReach),
         bytes => bytes?.ok_or(ProbeError::NoDatabase(path))?,
     };
     let database = rpm::parse(&bytes)

@@ -4,11 +4,12 @@
 //! what is wrong with a graph shows when its tree is first read.
 
 pub(crate) mod readable;
+mod rpm;
 mod scenario;
 mod tree;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -20,7 +21,7 @@ use suture::gateway::{
 use suture::llb::capability::Capabilities;
 use suture::llb::exec::{Exec, Network, Sandbox};
 use suture::llb::source::ResolveMode;
-use suture::llb::{Display, Output, source, text};
+use suture::llb::{self, Display, Output, source};
 use suture::patch::task::{FetchOutcome, path};
 use suture::pb;
 use suture::platform::Platform;
@@ -147,15 +148,11 @@ impl<'a> FakeGateway<'a> {
         self.state.borrow().operations.clone()
     }
 
-    /// The digests of the containers in which the agent runs: fetches and applies.
-    pub(crate) fn steps(&self) -> (BTreeSet<String>, BTreeSet<String>) {
+    /// The containers in which the agent runs, by digest.
+    pub(crate) fn steps(&self) -> BTreeMap<String, Step> {
         let operations = self.operations();
-        let steps = operations.iter().filter_map(|(digest, op)| Some((digest, own_step(op)?)));
-        let (fetches, applies): (Vec<_>, Vec<_>) = steps.partition(|(_, exec)| is_fetch(exec));
-        let digests = |steps: Vec<(&String, &pb::ExecOp)>| {
-            steps.into_iter().map(|(digest, _)| digest.clone()).collect()
-        };
-        (digests(fetches), digests(applies))
+        let steps = operations.into_iter();
+        steps.filter_map(|(digest, op)| Some((digest, Step::of(own_step(&op)?)))).collect()
     }
 
     fn log(&self, line: impl std::fmt::Display) {
@@ -222,9 +219,10 @@ impl<'a> FakeGateway<'a> {
     fn recognise(&self, last: &pb::Op, index: i64) -> (String, Solved) {
         match &last.op {
             Some(pb::op::Op::Source(source)) => self.source(source),
-            Some(pb::op::Op::Exec(exec)) => match own_step(last) {
-                Some(exec) if is_fetch(exec) => ("fetched".to_owned(), self.fetch(exec, index)),
-                Some(_) => ("patched".to_owned(), self.apply(last, exec, index)),
+            Some(pb::op::Op::Exec(exec)) => match own_step(last).map(Step::of) {
+                Some(Step::Fetch) => ("fetched".to_owned(), self.fetch(exec, index)),
+                Some(Step::List) => ("listed".to_owned(), self.list(last, exec, index)),
+                Some(Step::Apply) => ("patched".to_owned(), self.apply(last, exec, index)),
                 None => {
                     let name = exec.meta.as_ref().and_then(|meta| meta.args.last());
                     let name = name.expect("the name of an input").clone();
@@ -297,29 +295,44 @@ impl<'a> FakeGateway<'a> {
         Solved::Fetched(tree, outcome.clone())
     }
 
+    /// What rpm lists of an image.
+    fn list(&self, op: &pb::Op, exec: &pb::ExecOp, index: i64) -> Solved {
+        let out = exec.mounts.iter().find(|mount| mount.dest == path::OUT).expect("a mount");
+        assert_eq!(out.output, index, "the list is in its output mount");
+        if let Some(status) = self.error("list") {
+            return Solved::Broken(status);
+        }
+        let Solved::Tree(image) = self.mounted(op, exec, "/") else { panic!("an image") };
+        let database = image.read(Form::of(&image).database).expect("a package database");
+        let mut tree = Tree::default();
+        tree.write(path::LIST_IN_OUT, rpm::list(&text(database)).into());
+        Solved::Tree(tree)
+    }
+
+    /// What a step sees at a path.
+    fn mounted(&self, op: &pb::Op, exec: &pb::ExecOp, destination: &str) -> Solved {
+        let state = self.state.borrow();
+        let mount = exec.mounts.iter().find(|mount| mount.dest == destination);
+        let number = mount.expect("a mount").input;
+        let input = &op.inputs[usize::try_from(number).expect("an input")];
+        let name = state.names.get(&(input.digest.clone(), input.index));
+        state.trees[name.unwrap_or_else(|| panic!("{destination} was never solved"))].clone()
+    }
+
     /// The image with the versions that were fetched, and what the scenario has otherwise.
     fn apply(&self, op: &pb::Op, exec: &pb::ExecOp, index: i64) -> Solved {
         assert_eq!(index, 0, "apply hands out its root");
         if let Some(status) = self.error("apply") {
             return Solved::Broken(status);
         }
-        let state = self.state.borrow();
-        let mounted = |destination: &str| {
-            let mount = exec.mounts.iter().find(|mount| mount.dest == destination);
-            let number = mount.expect("a mount").input;
-            let input = &op.inputs[usize::try_from(number).expect("an input")];
-            let name = state.names.get(&(input.digest.clone(), input.index));
-            state.trees[name.unwrap_or_else(|| panic!("{destination} was never solved"))].clone()
-        };
         let (Solved::Tree(mut tree), Solved::Fetched(_, outcome)) =
-            (mounted("/"), mounted(path::FILES))
+            (self.mounted(op, exec, "/"), self.mounted(op, exec, path::FILES))
         else {
             panic!("apply works on an image with fetched files");
         };
-        let form = FORMS.iter().find(|form| tree.read(form.database).is_ok());
-        let form = form.expect("a package database");
+        let form = Form::of(&tree);
         let database = tree.read(form.database).expect("a package database");
-        tree.write(form.database, form.upgraded(&database, &outcome).into());
+        tree.write(form.database, form.upgraded(database, &outcome).into());
         tree.overlay(&self.scenario.patched);
         Solved::Tree(tree)
     }
@@ -341,19 +354,45 @@ struct Form {
     installed: &'static str,
 }
 
-const FORMS: [Form; 2] = [
+static FORMS: [Form; 4] = [
     Form {
         database: "/var/lib/dpkg/status",
         fields: ["Package: ", "Architecture: ", "Version: "],
         installed: "Status: install ok installed\n",
     },
     Form { database: "/lib/apk/db/installed", fields: ["P:", "A:", "V:"], installed: "" },
+    Form { database: RPM_DATABASES[0], fields: RPM_FIELDS, installed: "" },
+    Form { database: RPM_DATABASES[1], fields: RPM_FIELDS, installed: "" },
 ];
 
+const RPM_FIELDS: [&str; 3] = ["Name: ", "Architecture: ", "Version: "];
+
+/// rpm's databases are texts here too; who reads one gets what rpm would have written.
+const RPM_DATABASES: [&str; 2] = ["/usr/lib/sysimage/rpm/Packages.db", "/var/lib/rpm/Packages.db"];
+
+/// The file at a path as the daemon has it.
+fn content(tree: &Tree, path: &str) -> Result<Bytes, &'static str> {
+    let content = tree.read(path)?;
+    if !RPM_DATABASES.contains(&path) {
+        return Ok(content);
+    }
+    Ok(rpm::database(&text(content)).into())
+}
+
+fn text(database: Bytes) -> String {
+    String::from_utf8(database.into()).expect("a database in UTF-8")
+}
+
 impl Form {
+    /// That of an image.
+    fn of(tree: &Tree) -> &'static Self {
+        let form = FORMS.iter().find(|form| tree.read(form.database).is_ok());
+        form.expect("a package database")
+    }
+
     /// The database with the new versions, new packages at its end, removed ones gone.
-    fn upgraded(&self, database: &[u8], outcome: &FetchOutcome) -> String {
-        let mut text = String::from_utf8(database.to_vec()).expect("a database in UTF-8");
+    fn upgraded(&self, database: Bytes, outcome: &FetchOutcome) -> String {
+        let mut text = text(database);
         let [name, architecture, version] = self.fields;
         for upgrade in &outcome.upgrades {
             let fields = [
@@ -390,9 +429,27 @@ fn own_step(op: &pb::Op) -> Option<&pb::ExecOp> {
     arguments.iter().any(|argument| argument.contains("suture")).then_some(exec)
 }
 
-/// Whether the container hands out files; the other one changes the image.
-pub(crate) fn is_fetch(exec: &pb::ExecOp) -> bool {
-    exec.mounts.iter().any(|mount| mount.dest == path::OUT)
+/// What a container of ours is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Hands out files.
+    Fetch,
+    /// Hands out what is installed.
+    List,
+    /// Changes the image.
+    Apply,
+}
+
+impl Step {
+    /// Only fetch has the cache, and only apply hands out nothing beside the image.
+    pub(crate) fn of(exec: &pb::ExecOp) -> Self {
+        let has = |destination: &str| exec.mounts.iter().any(|mount| mount.dest == destination);
+        match (has(path::OUT), has(path::CACHE)) {
+            (true, true) => Self::Fetch,
+            (true, false) => Self::List,
+            (false, _) => Self::Apply,
+        }
+    }
 }
 
 fn status(code: i32, message: &str) -> EngineStatus {
@@ -445,7 +502,7 @@ impl Gateway for FakeGateway<'_> {
             name.push_str(" again");
         }
         self.log(format!("solve {name}"));
-        self.log_graph(&name, &text::describe(&definition));
+        self.log_graph(&name, &llb::text::describe(&definition));
         let mut state = self.state.borrow_mut();
         state.names.insert(key, name.clone());
         state.trees.insert(name.clone(), solved);
@@ -466,7 +523,7 @@ impl Gateway for FakeGateway<'_> {
         };
         let call = if offset == 0 { "read".to_owned() } else { format!("read from {offset}") };
         let show = |content: &Bytes| format!("{} bytes", content.len());
-        self.look(&call, tree, path, |tree| tree.read(path).map(range), show)
+        self.look(&call, tree, path, |tree| content(tree, path).map(range), show)
     }
 
     async fn stat(&self, tree: &Ref, path: &str) -> Result<FileStat, GatewayError> {
@@ -486,7 +543,16 @@ impl Gateway for FakeGateway<'_> {
                 entries.iter().map(|entry| format!("{} {}", kind(entry), entry.name)).collect();
             if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
         };
-        self.look("list", tree, path, |tree| tree.list(path), show)
+        let sizes = &self.scenario.daemon.sizes;
+        let look = |it: &Tree| {
+            let mut entries = it.list(path)?;
+            for entry in &mut entries {
+                let place = format!("{}:{path}/{}", tree.as_str(), entry.name);
+                entry.size = sizes.get(&place).copied().unwrap_or(entry.size);
+            }
+            Ok(entries)
+        };
+        self.look("list", tree, path, look, show)
     }
 
     async fn resolve_image(

@@ -85,7 +85,9 @@ impl Frontend {
 
     /// The same with more variables in its environment.
     pub fn start_with(options: &[(&str, &str)], variables: &[(&str, &str)]) -> Self {
-        let options = options.iter().enumerate().map(|(number, (key, value))| {
+        // The daemon always says which image it runs.
+        let source = ("source", "registry.example.org/suture:1");
+        let options = options.iter().chain([&source]).enumerate().map(|(number, (key, value))| {
             (format!("BUILDKIT_FRONTEND_OPT_{number}"), format!("{key}={value}"))
         });
         let mut child = Command::new(env!("CARGO_BIN_EXE_suture"))

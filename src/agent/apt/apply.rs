@@ -55,12 +55,7 @@ pub(in super::super) fn run(lock: &Lock, files: &Path) -> Result<Remains, Failur
     }
     let before = super::installed(&super::database()?);
     let marks = Marks::read()?;
-    lift::run(
-        lock.packages
-            .iter()
-            .filter_map(|package| file_list(Path::new("/"), package))
-            .flat_map(|list| list.lines().map(PathBuf::from).collect::<Vec<_>>()),
-    );
+    lift::run(&files_to_replace(lock));
     let policy = ServicePolicy::forbid()?;
     let finished = super::run("apt-get", &arguments(lock, files), Echo::Shown);
     policy.restore()?;
@@ -92,6 +87,10 @@ fn arguments(lock: &Lock, files: &Path) -> Vec<String> {
         "Dpkg::Options::=--force-confold".to_owned(),
         // The layer is committed or discarded as a whole.
         "Dpkg::Options::=--force-unsafe-io".to_owned(),
+        // Nor does it matter how far an upgrade that fails has come, which is all that setting up
+        // important packages at once is for (apt.conf(5)). Six packages then take one run of dpkg
+        // instead of six, and 0.4 s less.
+        "APT::Immediate-Configure=false".to_owned(),
         format!("Dpkg::Options::=--log={work}/dpkg.log"),
     ] {
         arguments.extend(["-o".to_owned(), option]);
@@ -181,6 +180,15 @@ fn lists_of_others(lock: &Lock) -> Vec<PathBuf> {
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.strip_suffix(".list").is_some_and(|package| !upgraded(package)))
         .map(|name| folder.join(name))
+        .collect()
+}
+
+/// What the installed versions of the packages to upgrade consist of.
+fn files_to_replace(lock: &Lock) -> Vec<PathBuf> {
+    lock.packages
+        .iter()
+        .filter_map(|package| file_list(Path::new("/"), package))
+        .flat_map(|list| list.lines().map(PathBuf::from).collect::<Vec<_>>())
         .collect()
 }
 

@@ -1,19 +1,21 @@
 //! Apply with rpm itself: upgrade from fetched files, without a network.
 //!
 //! rpm alone takes a quarter of dnf's time and touches none of the managers' caches, logs and
-//! histories. What these keep of their own stays right: they find upgraded packages by name.
+//! histories. What these keep of their own stays right: they find upgraded packages by name, and
+//! [`books`] enters new ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::package::PackageName;
-use crate::patch::task::{Lock, RpmManager, path};
+use crate::patch::task::{Lock, path};
+use crate::repository::rpm::RpmManager;
 
 use super::super::Failure;
 use super::super::fetched;
 use super::super::process::Echo;
 use super::super::settle::{Remains, Trace};
-use super::{KEYS, keys, package_file};
+use super::{KEYS, books, keys, package_file};
 
 /// What an upgrade leaves behind besides the packages and rpm's database.
 const TRACES: &[Trace] = &[
@@ -58,11 +60,12 @@ pub(in super::super) fn run(
         package_file::import(&key)?;
     }
     let names: BTreeSet<&PackageName> = lock.goal.iter().collect();
-    let before = file_lists(&names)?;
+    let (installed, before) = (super::installed()?, file_lists(&names)?);
     let signature = super::signature(manager, &configuration);
     let options: &[&str] =
         if configuration.leaves_out_documentation() { &["--excludedocs"] } else { &[] };
     package_file::transact(&packages, &configuration, signature, options)?;
+    books::enter(&packages, &installed, &super::installed()?)?;
     let after = file_lists(&names)?;
     let is_empty = |root: &str, log: &str| {
         Path::new(root).join(log).symlink_metadata().map_or(true, |found| found.len() == 0)

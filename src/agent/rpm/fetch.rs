@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::package::PackageName;
 use crate::patch::task::{
-    AgentFailure, FetchOutcome, FetchTask, Lock, LockedPackage, RpmManager, Target, Targets, Unmet,
+    AgentFailure, FetchOutcome, FetchTask, Lock, LockedPackage, Target, Targets, Unmet,
     UnmetReason, Upgrade,
 };
 use crate::pkgdb::{Database, InstalledPackage};
-use crate::repository::rpm::{RpmConfiguration, Variables};
+use crate::repository::rpm::{RpmConfiguration, RpmManager, Variables};
 use crate::version::{Scheme, Version};
 
 use super::super::fetched::{digest_of, seconds_now};

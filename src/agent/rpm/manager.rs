@@ -2,7 +2,7 @@
 //!
 //! Where the facts come from: `docs/rpm-managers.md`.
 
-use crate::patch::task::RpmManager;
+use crate::repository::rpm::RpmManager;
 
 /// How a manager resolves and downloads.
 pub(super) struct Row {

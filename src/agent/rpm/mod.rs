@@ -4,6 +4,7 @@
 //! the database of the root that is thrown away, which tells what will change, and in apply for good.
 
 pub(super) mod apply;
+mod books;
 pub(super) mod fetch;
 mod holds;
 mod keys;
@@ -14,10 +15,10 @@ mod package_file;
 use std::path::{Path, PathBuf};
 
 use crate::distro::OsRelease;
-use crate::patch::task::{AgentFailure, RpmManager, path};
+use crate::patch::task::{AgentFailure, path};
 use crate::pkgdb::Database;
 use crate::pkgdb::rpm::listing;
-use crate::repository::rpm::{FILES, FOLDERS, RpmConfiguration, Signatures};
+use crate::repository::rpm::{FILES, FOLDERS, RpmConfiguration, RpmManager, Signatures};
 
 use super::Failure;
 use super::process::{self, Echo, Finished};

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::package::PackageName;
 use crate::patch::task::AgentFailure;
 use crate::pkgdb::InstalledPackage;
 use crate::pkgdb::rpm::listing;
@@ -24,6 +25,8 @@ pub(super) struct PackageFile {
     pub(super) package: InstalledPackage,
     /// What it provides.
     provides: Vec<String>,
+    /// The packages whose place it takes.
+    pub(super) obsoletes: Vec<PackageName>,
 }
 
 /// Whether packages must be signed by a key that the image trusts.
@@ -40,7 +43,7 @@ pub(super) fn describe(paths: Vec<PathBuf>) -> Result<Vec<PackageFile>, Failure>
     if paths.is_empty() {
         return Ok(Vec::new());
     }
-    let format = format!("{}\\t[%{{PROVIDENAME}} ]\\n", listing::FIELDS);
+    let format = format!("{}\\t[%{{PROVIDENAME}} ]\\t[%{{OBSOLETENAME}} ]\\n", listing::FIELDS);
     let mut arguments = vec!["-qp", "--queryformat", &format];
     let spelled = spell(&paths);
     arguments.extend(spelled.iter().map(String::as_str));
@@ -54,9 +57,11 @@ pub(super) fn describe(paths: Vec<PathBuf>) -> Result<Vec<PackageFile>, Failure>
     };
     let file = |(path, line): (PathBuf, &str)| {
         let package = listing::parse_line(line).ok().flatten().ok_or_else(|| malformed(line))?;
-        let provides = line.rsplit('\t').next().unwrap_or_default();
-        let provides = provides.split(' ').map(ToOwned::to_owned).collect();
-        Ok(PackageFile { path, package, provides })
+        let mut lists = line.rsplit('\t').map(|list| list.split_ascii_whitespace());
+        let mut next = || lists.next().into_iter().flatten();
+        let obsoletes = next().filter_map(|name| name.parse().ok()).collect();
+        let provides = next().map(ToOwned::to_owned).collect();
+        Ok(PackageFile { path, package, provides, obsoletes })
     };
     paths.into_iter().zip(lines).map(file).collect()
 }

@@ -5,11 +5,7 @@
 //! ends at its line, so one may stand between a value and its continuation. A `#` within a value is part of it.
 
 use std::collections::BTreeMap;
-use std::str;
 use std::sync::Arc;
-
-use super::RpmConfigurationError;
-use crate::package::Excerpt;
 
 /// What a section assigns.
 pub(super) type Section = BTreeMap<String, String>;
@@ -17,41 +13,40 @@ pub(super) type Section = BTreeMap<String, String>;
 /// The sections of a file by name; parts of one section are joined, of two values for one name the last holds.
 ///
 /// What is neither a section's beginning nor an assignment says nothing to the managers, or stops them; here it
-/// is passed over.
-pub(super) fn parse(
-    file: &str,
-    bytes: &[u8],
-) -> Result<BTreeMap<String, Section>, RpmConfigurationError> {
+/// is passed over. So is what is not UTF-8: nothing that counts is written in it.
+pub(super) fn parse(bytes: &[u8]) -> BTreeMap<String, Section> {
     let mut sections: BTreeMap<String, Section> = BTreeMap::new();
     let mut section = String::new();
     let mut key: Option<String> = None;
-    for (bytes, line) in bytes.split(|byte| *byte == b'\n').zip(1_usize..) {
+    for bytes in bytes.split(|byte| *byte == b'\n') {
         let trimmed = bytes.trim_ascii();
         if trimmed.is_empty() || matches!(trimmed.first(), Some(b'#' | b';')) {
             continue;
         }
-        let text = str::from_utf8(trimmed).map_err(|_| RpmConfigurationError::NotText {
-            file: file.to_owned(),
-            line,
-            text: Excerpt::of_bytes(trimmed),
-        })?;
-        let values = sections.entry(section.clone()).or_default();
-        if let (true, Some(key)) = (bytes.first().is_some_and(u8::is_ascii_whitespace), &key) {
-            if let Some(value) = values.get_mut(key) {
-                value.push('\n');
-                value.push_str(text);
-            }
-        } else if let Some(name) = text.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+        let text = String::from_utf8_lossy(trimmed);
+        let is_continuation = key.is_some() && bytes.first().is_some_and(u8::is_ascii_whitespace);
+        if let Some(name) = text.strip_prefix('[').and_then(|rest| rest.split(']').next())
+            && !is_continuation
+        {
             name.clone_into(&mut section);
             sections.entry(section.clone()).or_default();
             key = None;
+            continue;
+        }
+        // What comes before the first section is in none.
+        let Some(values) = sections.get_mut(&section) else { continue };
+        if is_continuation {
+            if let Some(value) = key.as_ref().and_then(|key| values.get_mut(key)) {
+                value.push('\n');
+                value.push_str(&text);
+            }
         } else if let Some((name, value)) = text.split_once('=') {
             let name = name.trim_ascii_end().to_owned();
             values.insert(name.clone(), value.trim_ascii_start().to_owned());
             key = Some(name);
         }
     }
-    Ok(sections)
+    sections
 }
 
 /// What is said about one thing in several places, the weakest first.
@@ -123,28 +118,19 @@ mod tests {
     fn sections() {
         let text = "lost=1\n; comment\n[main]\r\n a = b\nlist = one, two\n# between\n\tthree \n\
             odd line\n[ ]\n[repo]\nurl=http://e.org/?a=b # c\n[main]\na=c\n";
-        let sections = parse("f", text.as_bytes()).unwrap();
+        let sections = parse(text.as_bytes());
         let value = |section: &str, key: &str| sections[section].get(key).map(String::as_str);
         assert_eq!(value("main", "a"), Some("c"));
         assert_eq!(value("main", "list"), Some("one, two\nthree"));
         assert_eq!(value("repo", "url"), Some("http://e.org/?a=b # c"));
-        assert_eq!(sections.keys().collect::<Vec<_>>(), ["", " ", "main", "repo"]);
-    }
-
-    #[test]
-    fn what_is_no_text() {
-        assert!(parse("f", b"# \xff\n").is_ok());
-        assert_eq!(
-            parse("f", b"[a]\nb=\xff\n").unwrap_err().to_string(),
-            "configuration of the package manager `f`: line 2 is not text: `b=\u{fffd}`"
-        );
+        assert_eq!(sections.keys().collect::<Vec<_>>(), [" ", "main", "repo"]);
     }
 
     #[test]
     fn values() {
         let mut values = Values::default();
-        for text in ["a=Yes\nlist=x y\nb=0", "list=z", "a=off\nother=,w, v"] {
-            let section = parse("f", text.as_bytes()).unwrap().remove("").unwrap();
+        for text in ["[m]\na=Yes\nlist=x y\nb=0", "[m]\nlist=z", "[m]\na=off\nother=,w, v"] {
+            let section = parse(text.as_bytes()).remove("m").unwrap();
             values.push(Arc::new(section));
         }
         assert_eq!(values.is_on("a"), Some(false));

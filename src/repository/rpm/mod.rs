@@ -14,6 +14,7 @@
 
 mod ini;
 mod locks;
+mod manager;
 mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,50 +23,13 @@ use std::sync::Arc;
 
 use self::ini::Values;
 use self::locks::Lock;
+use self::manager::{Locks, MACROS, MULTIVERSION};
 use crate::glob;
-use crate::package::{Excerpt, PackageName};
+use crate::package::PackageName;
 use crate::pkgdb::InstalledPackage;
 
+pub use self::manager::{FILES, FOLDERS, RpmManager};
 pub use self::variables::Variables;
-
-/// Every file that one of the managers may be configured by.
-pub const FILES: &[&str] = &[
-    "/etc/dnf/dnf.conf",
-    "/etc/dnf/plugins/versionlock.conf",
-    "/etc/dnf/plugins/versionlock.list",
-    "/etc/dnf/versionlock.toml",
-    "/etc/tdnf/tdnf.conf",
-    "/etc/yum.conf",
-    "/etc/yum/pluginconf.d/versionlock.conf",
-    "/etc/yum/pluginconf.d/versionlock.list",
-    "/etc/yum/yum.conf",
-    "/etc/zypp/locks",
-    "/etc/zypp/zypp.conf",
-    "/usr/etc/zypp/zypp.conf",
-];
-
-/// Every folder whose files one of the managers may be configured by, and how the names of these files end.
-pub const FOLDERS: &[(&str, &str)] = &[
-    ("/etc/distro.repos.d", ".repo"),
-    ("/etc/dnf/libdnf5.conf.d", ".conf"),
-    ("/etc/dnf/repos.override.d", ".repo"),
-    ("/etc/dnf/vars", ""),
-    ("/etc/rpm", ""),
-    ("/etc/tdnf/locks.d", ".conf"),
-    ("/etc/tdnf/vars", ""),
-    ("/etc/yum.repos.d", ".repo"),
-    ("/etc/yum/repos.d", ".repo"),
-    ("/etc/yum/vars", ""),
-    ("/etc/zypp/multiversion.d", ""),
-    ("/etc/zypp/repos.d", ".repo"),
-    ("/etc/zypp/vars.d", ""),
-    ("/etc/zypp/zypp.conf.d", ".conf"),
-    ("/usr/etc/zypp/zypp.conf.d", ".conf"),
-    ("/usr/share/dnf5/libdnf.conf.d", ".conf"),
-    ("/usr/share/dnf5/repos.d", ".repo"),
-    ("/usr/share/dnf5/repos.override.d", ".repo"),
-    ("/usr/share/dnf5/vars.d", ""),
-];
 
 /// The most repositories read from one image, and the most sections that change them; more are no
 /// configuration that somebody wrote.
@@ -74,237 +38,14 @@ const REPOSITORY_LIMIT: usize = 1000;
 /// The index of a repository, below its address, as `createrepo_c` makes it.
 const INDEX: &str = "repodata/repomd.xml";
 
-/// Whose rules hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    /// dnf 4.
-    Dnf4,
-    /// dnf 5.
-    Dnf5,
-    /// microdnf.
-    Microdnf,
-    /// tdnf.
-    Tdnf,
-    /// yum 3.
-    Yum,
-    /// zypper.
-    Zypper,
-}
-
-/// Where a dialect says what. A path with a slash at its end is a folder.
-struct Places {
-    /// The main configuration, the weakest first. Of files with one name in one layer the last counts.
-    main: &'static [&'static [&'static str]],
-    /// The repositories; likewise one layer.
-    repositories: &'static [&'static str],
-    /// What outweighs the repositories' own values.
-    overrides: &'static [&'static str],
-    /// The image's own variables, a file each; likewise one layer.
-    variables: &'static [&'static str],
-    /// The packages that are kept as they are.
-    locks: Locks,
-    /// Lists of packages that are left alone.
-    excludes: &'static [&'static str],
-    /// Lists of the only packages that are not left alone.
-    includes: &'static [&'static str],
-    /// What is installed beside its other versions unless more is configured: names and what is provided.
-    install_only: &'static [&'static str],
-}
-
-/// How locks are written down.
-enum Locks {
-    /// There are none.
-    None,
-    /// A plugin of this configuration, which names its list, and where that mostly is. Without a word it is on
-    /// or not.
-    Plugin { configuration: &'static str, list: &'static str, is_on: bool },
-    /// A file.
-    File(&'static str, fn(&[u8]) -> Vec<Lock>),
-}
-
-const DNF_INSTALL_ONLY: &[&str] = &[
-    "kernel",
-    "kernel-PAE",
-    "installonlypkg(kernel)",
-    "installonlypkg(kernel-module)",
-    "installonlypkg(vm)",
-    "multiversion(kernel)",
-];
-
-const EXCLUDES: &[&str] = &["excludepkgs", "exclude"];
-const INCLUDES: &[&str] = &["includepkgs"];
-
-const DNF4: Places = Places {
-    main: &[&["/etc/dnf/dnf.conf"]],
-    repositories: &["/etc/distro.repos.d/", "/etc/yum/repos.d/", "/etc/yum.repos.d/"],
-    overrides: &[],
-    variables: &["/etc/yum/vars/", "/etc/dnf/vars/"],
-    locks: Locks::Plugin {
-        configuration: "/etc/dnf/plugins/versionlock.conf",
-        list: "/etc/dnf/plugins/versionlock.list",
-        is_on: true,
-    },
-    excludes: EXCLUDES,
-    includes: INCLUDES,
-    install_only: DNF_INSTALL_ONLY,
-};
-
-const DNF5: Places = Places {
-    main: &[
-        &["/usr/share/dnf5/libdnf.conf.d/", "/etc/dnf/libdnf5.conf.d/"],
-        &["/etc/dnf/dnf.conf"],
-    ],
-    repositories: &["/usr/share/dnf5/repos.d/", "/etc/distro.repos.d/", "/etc/yum.repos.d/"],
-    overrides: &["/usr/share/dnf5/repos.override.d/", "/etc/dnf/repos.override.d/"],
-    variables: &["/usr/share/dnf5/vars.d/", "/etc/dnf/vars/"],
-    locks: Locks::File("/etc/dnf/versionlock.toml", locks::versionlock_toml),
-    excludes: EXCLUDES,
-    includes: INCLUDES,
-    install_only: DNF_INSTALL_ONLY,
-};
-
-/// As dnf 4, without plugins.
-const MICRODNF: Places = Places { locks: Locks::None, ..DNF4 };
-
-const TDNF: Places = Places {
-    main: &[&["/etc/tdnf/tdnf.conf"]],
-    repositories: &["/etc/yum.repos.d/"],
-    overrides: &[],
-    variables: &["/etc/yum/vars/", "/etc/dnf/vars/", "/etc/tdnf/vars/"],
-    locks: Locks::File("/etc/tdnf/locks.d/", locks::tdnf_locks),
-    excludes: &["excludepkgs"],
-    includes: &[],
-    install_only: &[],
-};
-
-const YUM: Places = Places {
-    main: &[&["/etc/yum/yum.conf", "/etc/yum.conf"]],
-    repositories: &["/etc/yum/repos.d/", "/etc/yum.repos.d/"],
-    overrides: &[],
-    variables: &["/etc/yum/vars/"],
-    locks: Locks::Plugin {
-        configuration: "/etc/yum/pluginconf.d/versionlock.conf",
-        list: "/etc/yum/pluginconf.d/versionlock.list",
-        is_on: false,
-    },
-    excludes: EXCLUDES,
-    includes: INCLUDES,
-    install_only: &[
-        "kernel",
-        "kernel-bigmem",
-        "kernel-debug",
-        "kernel-devel",
-        "kernel-enterprise",
-        "kernel-PAE",
-        "kernel-PAE-debug",
-        "kernel-smp",
-        "kernel-source",
-        "kernel-unsupported",
-        "installonlypkg(kernel)",
-        "installonlypkg(kernel-module)",
-        "installonlypkg(vm)",
-    ],
-};
-
-/// Of the first layer's two files the first is the distro's (libzypp from 17.38 on).
-const ZYPPER: Places = Places {
-    main: &[
-        &["/usr/etc/zypp/zypp.conf", "/etc/zypp/zypp.conf"],
-        &["/usr/etc/zypp/zypp.conf.d/", "/etc/zypp/zypp.conf.d/"],
-    ],
-    repositories: &["/etc/zypp/repos.d/"],
-    overrides: &[],
-    variables: &["/etc/zypp/vars.d/"],
-    locks: Locks::File("/etc/zypp/locks", locks::zypp_locks),
-    excludes: &[],
-    includes: &[],
-    install_only: &[],
-};
-
-/// More of zypp.conf's `multiversion`, a line each.
-const MULTIVERSION: &[&str] = &["/etc/zypp/multiversion.d/"];
 /// What zypp.conf's `multiversion` begins with when it is not a name.
 const PROVIDES: &str = "provides:";
-
-/// Where rpm's own settings are, in files named `macros` or `macros.*` (rpm-macros(7)).
-const MACROS: &[&str] = &["/etc/rpm/"];
 /// The setting that leaves out documentation.
 const EXCLUDE_DOCUMENTATION: &str = "%_excludedocs";
-
-impl Dialect {
-    fn places(self) -> &'static Places {
-        match self {
-            Self::Dnf4 => &DNF4,
-            Self::Dnf5 => &DNF5,
-            Self::Microdnf => &MICRODNF,
-            Self::Tdnf => &TDNF,
-            Self::Yum => &YUM,
-            Self::Zypper => &ZYPPER,
-        }
-    }
-
-    /// Whether a file or folder of [`FILES`] or [`FOLDERS`] says anything in this dialect.
-    pub fn reads(self, path: &str) -> bool {
-        let places = self.places();
-        let locks: &[&str] = match &places.locks {
-            Locks::None => &[],
-            Locks::Plugin { configuration, list, .. } => &[configuration, list],
-            Locks::File(place, _) => &[place],
-        };
-        let multiversion = if self == Self::Zypper { MULTIVERSION } else { &[] };
-        let layers = [places.repositories, places.overrides, places.variables];
-        let mut places = places.main.iter().copied().chain(layers).flatten();
-        places.any(|place| is_place(place, path))
-            || [locks, multiversion, MACROS]
-                .iter()
-                .copied()
-                .flatten()
-                .any(|place| is_place(place, path))
-    }
-
-    /// Where its repositories are configured, for messages.
-    pub fn repositories_folder(self) -> &'static str {
-        let folder = self.places().repositories.last().copied().unwrap_or_default();
-        folder.trim_end_matches('/')
-    }
-
-    /// Whether packages of a repository must be signed themselves.
-    fn demands_signatures(self, repository: &Values, main: &Values) -> bool {
-        let own = |key| repository.is_on(key);
-        match self {
-            Self::Dnf4 | Self::Microdnf | Self::Yum => {
-                own("gpgcheck").or_else(|| main.is_on("gpgcheck")).unwrap_or(false)
-            }
-            // The second name is the older one of the same option.
-            Self::Dnf5 => own("pkg_gpgcheck")
-                .or_else(|| own("gpgcheck"))
-                .or_else(|| main.is_on("pkg_gpgcheck"))
-                .or_else(|| main.is_on("gpgcheck"))
-                .unwrap_or(false),
-            Self::Tdnf => own("gpgcheck").unwrap_or(true),
-            // A repository that says anything about signatures is not asked for more by the main section.
-            Self::Zypper => match (own("pkg_gpgcheck"), own("gpgcheck")) {
-                (Some(demanded), _) => demanded,
-                (None, Some(_)) => false,
-                (None, None) => main.is_on("pkg_gpgcheck").unwrap_or(false),
-            },
-        }
-    }
-}
 
 /// Why a configuration cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RpmConfigurationError {
-    /// A line that is no comment is not UTF-8.
-    #[error("configuration of the package manager `{file}`: line {line} is not text: {text}")]
-    NotText {
-        /// The file.
-        file: String,
-        /// The line.
-        line: usize,
-        /// The line's text.
-        text: Excerpt,
-    },
     /// More than a thousand repositories, or sections that change them.
     #[error(
         "configuration of the package manager `{file}`: more than {REPOSITORY_LIMIT} repositories or changes to them"
@@ -341,6 +82,8 @@ pub enum NotAddressable {
     Mirrors,
     /// It has no address.
     NoAddress,
+    /// A service will tell it when the manager asks.
+    Service,
 }
 
 /// Where the signed index of a repository is.
@@ -350,7 +93,7 @@ pub enum IndexAddress {
     Url(String),
     /// It has none that could be fetched.
     NotAddressable {
-        /// The repository.
+        /// The repository, or the service.
         id: String,
         /// Why.
         reason: NotAddressable,
@@ -413,9 +156,10 @@ impl RpmRepository {
 /// What an image's package manager is configured to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RpmConfiguration {
-    dialect: Dialect,
+    manager: RpmManager,
     main: Values,
     repositories: Vec<RpmRepository>,
+    services: Vec<String>,
     locks: Vec<Lock>,
     variables: BTreeMap<String, String>,
     multiversion: Vec<String>,
@@ -425,16 +169,15 @@ pub struct RpmConfiguration {
 impl RpmConfiguration {
     /// Reads files, given by their absolute path in any order; those of other managers are passed over.
     pub fn parse<'a>(
-        manager: impl Into<Dialect>,
+        manager: RpmManager,
         files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Result<Self, RpmConfigurationError> {
-        let dialect = manager.into();
-        let places = dialect.places();
+        let places = manager.places();
         let files = Files(files.into_iter().collect());
         let mut main = Values::default();
         let mut repositories = Repositories::default();
         for (file, bytes) in places.main.iter().flat_map(|layer| files.layer(layer)) {
-            let mut sections = ini::parse(file, bytes)?;
+            let mut sections = ini::parse(bytes);
             main.push(Arc::new(sections.remove("main").unwrap_or_default()));
             // dnf and yum take repositories from here too.
             let is_repository =
@@ -443,13 +186,18 @@ impl RpmConfiguration {
             repositories.add(file, sections)?;
         }
         for (file, bytes) in files.layer(places.repositories) {
-            let mut sections = ini::parse(file, bytes)?;
-            sections.retain(|id, _| !["", "main"].contains(&id.as_str()));
+            let mut sections = ini::parse(bytes);
+            sections.remove("main");
             repositories.add(file, sections)?;
         }
         for (file, bytes) in files.layer(places.overrides) {
-            repositories.change(file, ini::parse(file, bytes)?)?;
+            repositories.change(file, ini::parse(bytes))?;
         }
+        let mut services = Repositories::default();
+        for (file, bytes) in files.layer(places.services) {
+            services.add(file, ini::parse(bytes))?;
+        }
+        let services = services.enabled(manager, &main).into_iter().map(|service| service.id);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let variables = files.layer(places.variables).into_iter().map(|(file, bytes)| {
             let value = text(bytes).lines().next().unwrap_or_default().trim().to_owned();
@@ -458,14 +206,20 @@ impl RpmConfiguration {
         let multiversion = files.layer(MULTIVERSION).into_iter();
         let multiversion = multiversion.flat_map(|(_, bytes)| locks::entries(bytes));
         Ok(Self {
-            dialect,
-            locks: places.locks.read(&files, &main)?,
-            repositories: repositories.enabled(dialect, &main),
+            manager,
+            locks: places.locks.read(&files, &main),
+            repositories: repositories.enabled(manager, &main),
+            services: services.collect(),
             main,
             variables: variables.collect(),
             multiversion: multiversion.map(ToOwned::to_owned).collect(),
             macros_exclude_documentation: files.macros_exclude_documentation(),
         })
+    }
+
+    /// Whether anything says where packages come from: a repository, or zypper's service.
+    pub fn names_repositories(&self) -> bool {
+        !self.repositories.is_empty() || !self.services.is_empty()
     }
 
     /// The enabled repositories, sorted by file and name.
@@ -487,8 +241,8 @@ impl RpmConfiguration {
 
     /// Whether packages are to be installed without their documentation.
     pub fn leaves_out_documentation(&self) -> bool {
-        let by_manager = match self.dialect {
-            Dialect::Zypper => self.main.is_on("rpm.install.excludedocs").unwrap_or(false),
+        let by_manager = match self.manager {
+            RpmManager::Zypper => self.main.is_on("rpm.install.excludedocs").unwrap_or(false),
             _ => self.main.appended(&["tsflags"]).iter().any(|flag| flag == "nodocs"),
         };
         by_manager || self.macros_exclude_documentation
@@ -513,7 +267,7 @@ impl RpmConfiguration {
             let names = provides.iter().filter_map(|text| text.split_ascii_whitespace().next());
             names.into_iter().any(|provided| glob::matches(wanted, provided))
         };
-        if self.dialect == Dialect::Zypper {
+        if self.manager == RpmManager::Zypper {
             let configured = self.main.list("multiversion");
             return configured.iter().chain(&self.multiversion).any(|wanted| {
                 match wanted.strip_prefix(PROVIDES) {
@@ -523,7 +277,7 @@ impl RpmConfiguration {
             });
         }
         let configured = self.main.appended(&["installonlypkgs"]);
-        let defaults = self.dialect.places().install_only.iter().copied();
+        let defaults = self.manager.places().install_only.iter().copied();
         defaults
             .chain(configured.iter().map(String::as_str))
             .any(|wanted| glob::matches(wanted, name.as_str()) || provided(wanted))
@@ -541,7 +295,7 @@ impl RpmConfiguration {
 
     /// Whether these lists let a package through.
     fn lets(&self, values: &Values, package: &InstalledPackage) -> bool {
-        let places = self.dialect.places();
+        let places = self.manager.places();
         let full = format!("{}.{}", package.name, package.architecture);
         let names = |keys: &[&str]| {
             let patterns = values.appended(keys);
@@ -555,25 +309,26 @@ impl RpmConfiguration {
         !excluded && (included || includes_all)
     }
 
-    /// Where the signed index of each enabled repository is, sorted, each once.
+    /// Where the signed index of each enabled repository is, sorted, each once. A service has none, because what
+    /// it will tell is not known.
     pub fn index_addresses(&self, variables: &Variables) -> Vec<IndexAddress> {
         let expand = |text: &str| variables.expand(text, &self.variables);
         let address = |found: &RpmRepository| match found.index_url(expand) {
             Ok(url) => IndexAddress::Url(url),
             Err(reason) => IndexAddress::NotAddressable { id: found.id.clone(), reason },
         };
-        let addresses: BTreeSet<IndexAddress> = self.repositories.iter().map(address).collect();
+        let services = self.services.iter().map(|id| IndexAddress::NotAddressable {
+            id: id.clone(),
+            reason: NotAddressable::Service,
+        });
+        let addresses = self.repositories.iter().map(address).chain(services);
+        let addresses: BTreeSet<IndexAddress> = addresses.collect();
         addresses.into_iter().collect()
     }
 }
 
 /// The keys that say where a repository is.
 const ADDRESSES: [&str; 3] = ["baseurl", "mirrorlist", "metalink"];
-
-/// Whether a place is this file, or this folder.
-fn is_place(place: &str, path: &str) -> bool {
-    place.strip_suffix('/').unwrap_or(place) == path
-}
 
 fn name_of(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
@@ -616,23 +371,23 @@ impl<'a> Files<'a> {
 }
 
 impl Locks {
-    fn read(&self, files: &Files<'_>, main: &Values) -> Result<Vec<Lock>, RpmConfigurationError> {
+    fn read(&self, files: &Files<'_>, main: &Values) -> Vec<Lock> {
         match self {
-            Self::None => Ok(Vec::new()),
+            Self::None => Vec::new(),
             Self::File(place, parse) => {
                 let files = files.layer(&[place]).into_iter();
-                Ok(files.flat_map(|(_, bytes)| parse(bytes)).collect())
+                files.flat_map(|(_, bytes)| parse(bytes)).collect()
             }
             Self::Plugin { configuration, is_on, .. } => {
-                let Some(bytes) = files.0.get(configuration) else { return Ok(Vec::new()) };
+                let Some(bytes) = files.0.get(configuration) else { return Vec::new() };
                 let mut plugin = Values::default();
-                let mut sections = ini::parse(configuration, bytes)?;
+                let mut sections = ini::parse(bytes);
                 plugin.push(Arc::new(sections.remove("main").unwrap_or_default()));
                 let runs = main.is_on("plugins").unwrap_or(*is_on)
                     && plugin.is_on("enabled").unwrap_or(*is_on);
                 let list = plugin.get("locklist").and_then(|path| files.0.get(path));
                 let list = list.filter(|_| runs);
-                Ok(list.map(|bytes| locks::versionlock_list(bytes)).unwrap_or_default())
+                list.map(|bytes| locks::versionlock_list(bytes)).unwrap_or_default()
             }
         }
     }
@@ -687,13 +442,13 @@ impl Repositories {
         Ok(())
     }
 
-    fn enabled(self, dialect: Dialect, main: &Values) -> Vec<RpmRepository> {
+    fn enabled(self, manager: RpmManager, main: &Values) -> Vec<RpmRepository> {
         let is_enabled =
-            |values: &Values| values.is_on("enabled").unwrap_or(dialect != Dialect::Tdnf);
+            |values: &Values| values.is_on("enabled").unwrap_or(manager != RpmManager::Tdnf);
         let enabled = self.found.into_iter().filter(|(.., values)| is_enabled(values));
         enabled
             .map(|(id, file, values)| RpmRepository {
-                demands_signatures: dialect.demands_signatures(&values, main),
+                demands_signatures: manager.demands_signatures(&values, main),
                 id,
                 file,
                 values,

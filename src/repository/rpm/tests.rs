@@ -3,12 +3,18 @@ use crate::pkgdb::{SourcePackage, State};
 use crate::version::Version;
 use crate::version::rpm::RpmVersion;
 
-const ALL: [Dialect; 6] =
-    [Dialect::Dnf4, Dialect::Dnf5, Dialect::Microdnf, Dialect::Tdnf, Dialect::Yum, Dialect::Zypper];
+const ALL: [RpmManager; 6] = [
+    RpmManager::Dnf4,
+    RpmManager::Dnf5,
+    RpmManager::Microdnf,
+    RpmManager::Tdnf,
+    RpmManager::Yum,
+    RpmManager::Zypper,
+];
 
-fn read(dialect: Dialect, files: &[(&str, &str)]) -> RpmConfiguration {
+fn read(manager: RpmManager, files: &[(&str, &str)]) -> RpmConfiguration {
     let files = files.iter().map(|(path, text)| (*path, text.as_bytes()));
-    RpmConfiguration::parse(dialect, files).unwrap()
+    RpmConfiguration::parse(manager, files).unwrap()
 }
 
 fn ids(configuration: &RpmConfiguration) -> Vec<&str> {
@@ -39,40 +45,40 @@ const LAB: &str = "[base]\nname=Lab\nbaseurl=http://e.org/base/$basearch/\nenabl
 fn every_place_is_read_by_somebody() {
     let paths = FILES.iter().chain(FOLDERS.iter().map(|(folder, _)| folder));
     for path in paths {
-        assert!(ALL.iter().any(|dialect| dialect.reads(path)), "{path}");
+        assert!(ALL.iter().any(|manager| manager.reads(path)), "{path}");
     }
     assert!(FILES.is_sorted() && FOLDERS.is_sorted());
-    for (dialect, files, folders) in [
-        (Dialect::Dnf4, 3, 6),
-        (Dialect::Dnf5, 2, 10),
-        (Dialect::Microdnf, 1, 6),
-        (Dialect::Tdnf, 1, 6),
-        (Dialect::Yum, 4, 4),
-        (Dialect::Zypper, 3, 6),
+    for (manager, files, folders) in [
+        (RpmManager::Dnf4, 3, 6),
+        (RpmManager::Dnf5, 2, 10),
+        (RpmManager::Microdnf, 1, 6),
+        (RpmManager::Tdnf, 1, 6),
+        (RpmManager::Yum, 4, 4),
+        (RpmManager::Zypper, 3, 7),
     ] {
-        assert_eq!(FILES.iter().filter(|path| dialect.reads(path)).count(), files, "{dialect:?}");
-        let read = FOLDERS.iter().filter(|(path, _)| dialect.reads(path));
-        assert_eq!(read.count(), folders, "{dialect:?}");
+        assert_eq!(FILES.iter().filter(|path| manager.reads(path)).count(), files, "{manager:?}");
+        let read = FOLDERS.iter().filter(|(path, _)| manager.reads(path));
+        assert_eq!(read.count(), folders, "{manager:?}");
     }
 }
 
 #[test]
 fn repositories() {
-    for (dialect, expected) in [
-        (Dialect::Dnf4, vec!["main-repo", "base", "updates"]),
-        (Dialect::Dnf5, vec!["base", "updates"]),
-        (Dialect::Yum, vec!["base", "updates"]),
+    for (manager, expected) in [
+        (RpmManager::Dnf4, vec!["main-repo", "base", "updates"]),
+        (RpmManager::Dnf5, vec!["base", "updates"]),
+        (RpmManager::Yum, vec!["base", "updates"]),
         // What does not say so is not enabled.
-        (Dialect::Tdnf, vec!["base"]),
-        (Dialect::Zypper, vec!["suse"]),
+        (RpmManager::Tdnf, vec!["base"]),
+        (RpmManager::Zypper, vec!["suse"]),
     ] {
-        let main = if dialect == Dialect::Dnf4 {
+        let main = if manager == RpmManager::Dnf4 {
             "[main]\nx=1\n[main-repo]\nbaseurl=http://e.org\n[other]\nx=1\n"
         } else {
             ""
         };
         let configuration = read(
-            dialect,
+            manager,
             &[
                 ("/etc/yum.repos.d/lab.repo", LAB),
                 ("/etc/yum.repos.d/more.repo", "[base]\nbaseurl=http://e.org/hidden\n"),
@@ -81,14 +87,26 @@ fn repositories() {
                 ("/etc/zypp/repos.d/a.repo", "[suse]\nbaseurl=http://e.org\n"),
             ],
         );
-        assert_eq!(ids(&configuration), expected, "{dialect:?}");
+        assert_eq!(ids(&configuration), expected, "{manager:?}");
     }
+}
+
+#[test]
+fn services_of_zypper() {
+    let service = ("/etc/zypp/services.d/x.service", "[x]\nenabled=1\nurl=plugin:x\n");
+    let configuration = read(RpmManager::Zypper, &[service]);
+    assert!(configuration.names_repositories() && ids(&configuration).is_empty());
+    let addresses = configuration.index_addresses(&Variables::default());
+    let reason = NotAddressable::Service;
+    assert_eq!(addresses, [IndexAddress::NotAddressable { id: "x".to_owned(), reason }]);
+    assert!(!read(RpmManager::Zypper, &[]).names_repositories());
+    assert!(!read(RpmManager::Dnf4, &[service]).names_repositories());
 }
 
 #[test]
 fn dnf5_has_drop_ins_and_overrides() {
     let configuration = read(
-        Dialect::Dnf5,
+        RpmManager::Dnf5,
         &[
             ("/usr/share/dnf5/libdnf.conf.d/20-a.conf", "[main]\ngpgcheck=1\ntsflags=nodocs\n"),
             ("/etc/dnf/libdnf5.conf.d/20-a.conf", "[main]\ngpgcheck=1\nexcludepkgs=a\n"),
@@ -108,21 +126,21 @@ fn dnf5_has_drop_ins_and_overrides() {
 #[test]
 fn signatures() {
     use Signatures::{ByManager, Demanded, Mixed};
-    for (dialect, main, repositories, expected) in [
-        (Dialect::Dnf4, "", ["", ""], ByManager),
-        (Dialect::Dnf4, "gpgcheck=1", ["", ""], Demanded),
-        (Dialect::Dnf4, "gpgcheck=1", ["gpgcheck=0", ""], Mixed),
-        (Dialect::Yum, "gpgcheck=0", ["gpgcheck=Yes", "gpgcheck=ON"], Demanded),
-        (Dialect::Microdnf, "gpgcheck=maybe", ["gpgcheck=1", ""], Mixed),
-        (Dialect::Dnf5, "", ["", ""], ByManager),
-        (Dialect::Dnf5, "pkg_gpgcheck=1", ["gpgcheck=0", "gpgcheck=0"], ByManager),
-        (Dialect::Dnf5, "gpgcheck=1", ["pkg_gpgcheck=0", ""], Mixed),
-        (Dialect::Tdnf, "gpgcheck=0", ["", ""], Demanded),
-        (Dialect::Tdnf, "gpgcheck=1", ["gpgcheck=0", "gpgcheck=0"], ByManager),
-        (Dialect::Zypper, "gpgcheck=1", ["gpgcheck=1", ""], ByManager),
-        (Dialect::Zypper, "pkg_gpgcheck=1", ["", ""], Demanded),
-        (Dialect::Zypper, "pkg_gpgcheck=1", ["gpgcheck=1", ""], Mixed),
-        (Dialect::Zypper, "", ["pkg_gpgcheck=1", "pkg_gpgcheck=1\ngpgcheck=1"], Demanded),
+    for (manager, main, repositories, expected) in [
+        (RpmManager::Dnf4, "", ["", ""], ByManager),
+        (RpmManager::Dnf4, "gpgcheck=1", ["", ""], Demanded),
+        (RpmManager::Dnf4, "gpgcheck=1", ["gpgcheck=0", ""], Mixed),
+        (RpmManager::Yum, "gpgcheck=0", ["gpgcheck=Yes", "gpgcheck=ON"], Demanded),
+        (RpmManager::Microdnf, "gpgcheck=maybe", ["gpgcheck=1", ""], Mixed),
+        (RpmManager::Dnf5, "", ["", ""], ByManager),
+        (RpmManager::Dnf5, "pkg_gpgcheck=1", ["gpgcheck=0", "gpgcheck=0"], ByManager),
+        (RpmManager::Dnf5, "gpgcheck=1", ["pkg_gpgcheck=0", ""], Mixed),
+        (RpmManager::Tdnf, "gpgcheck=0", ["", ""], Demanded),
+        (RpmManager::Tdnf, "gpgcheck=1", ["gpgcheck=0", "gpgcheck=0"], ByManager),
+        (RpmManager::Zypper, "gpgcheck=1", ["gpgcheck=1", ""], ByManager),
+        (RpmManager::Zypper, "pkg_gpgcheck=1", ["", ""], Demanded),
+        (RpmManager::Zypper, "pkg_gpgcheck=1", ["gpgcheck=1", ""], Mixed),
+        (RpmManager::Zypper, "", ["pkg_gpgcheck=1", "pkg_gpgcheck=1\ngpgcheck=1"], Demanded),
     ] {
         let main = format!("[main]\n{main}\n");
         let [one, other] = repositories;
@@ -135,39 +153,44 @@ fn signatures() {
             files.push((path, &main));
         }
         files.push(("/etc/zypp/zypp.conf", &main));
-        let found = read(dialect, &files).signatures();
-        assert_eq!(found, expected, "{dialect:?}, {main}, {repositories}");
+        let found = read(manager, &files).signatures();
+        assert_eq!(found, expected, "{manager:?}, {main}, {repositories}");
     }
 }
 
 #[test]
 fn documentation() {
-    for (dialect, path, text, expected) in [
-        (Dialect::Dnf4, "/etc/dnf/dnf.conf", "[main]\ntsflags=nodocs\n", true),
-        (Dialect::Dnf4, "/etc/dnf/dnf.conf", "[main]\ntsflags = a, nodocs\n", true),
-        (Dialect::Dnf4, "/etc/dnf/dnf.conf", "tsflags=nodocs\n", false),
-        (Dialect::Dnf4, "/etc/yum.conf", "[main]\ntsflags=nodocs\n", false),
-        (Dialect::Yum, "/etc/yum.conf", "[main]\ntsflags=nodocs\n", true),
-        (Dialect::Zypper, "/etc/zypp/zypp.conf", "[main]\nrpm.install.excludedocs = yes\n", true),
+    for (manager, path, text, expected) in [
+        (RpmManager::Dnf4, "/etc/dnf/dnf.conf", "[main]\ntsflags=nodocs\n", true),
+        (RpmManager::Dnf4, "/etc/dnf/dnf.conf", "[main]\ntsflags = a, nodocs\n", true),
+        (RpmManager::Dnf4, "/etc/dnf/dnf.conf", "tsflags=nodocs\n", false),
+        (RpmManager::Dnf4, "/etc/yum.conf", "[main]\ntsflags=nodocs\n", false),
+        (RpmManager::Yum, "/etc/yum.conf", "[main]\ntsflags=nodocs\n", true),
         (
-            Dialect::Zypper,
+            RpmManager::Zypper,
+            "/etc/zypp/zypp.conf",
+            "[main]\nrpm.install.excludedocs = yes\n",
+            true,
+        ),
+        (
+            RpmManager::Zypper,
             "/usr/etc/zypp/zypp.conf.d/a.conf",
             "[main]\nrpm.install.excludedocs=1",
             true,
         ),
-        (Dialect::Zypper, "/etc/zypp/zypp.conf", "[main]\ntsflags=nodocs\n", false),
-        (Dialect::Dnf5, "/etc/rpm/macros.image", "# x\n%_excludedocs 1\n", true),
-        (Dialect::Dnf5, "/etc/rpm/macros", "%_excludedocs 0\n", false),
-        (Dialect::Dnf5, "/etc/rpm/platform", "%_excludedocs 1\n", false),
+        (RpmManager::Zypper, "/etc/zypp/zypp.conf", "[main]\ntsflags=nodocs\n", false),
+        (RpmManager::Dnf5, "/etc/rpm/macros.image", "# x\n%_excludedocs 1\n", true),
+        (RpmManager::Dnf5, "/etc/rpm/macros", "%_excludedocs 0\n", false),
+        (RpmManager::Dnf5, "/etc/rpm/platform", "%_excludedocs 1\n", false),
     ] {
-        let configuration = read(dialect, &[(path, text)]);
-        assert_eq!(configuration.leaves_out_documentation(), expected, "{dialect:?} {path} {text}");
+        let configuration = read(manager, &[(path, text)]);
+        assert_eq!(configuration.leaves_out_documentation(), expected, "{manager:?} {path} {text}");
     }
 }
 
 #[test]
 fn keys_of_the_image() {
-    let configuration = read(Dialect::Dnf4, &[("/etc/yum.repos.d/lab.repo", LAB)]);
+    let configuration = read(RpmManager::Dnf4, &[("/etc/yum.repos.d/lab.repo", LAB)]);
     let architecture = "x86_64".parse().unwrap();
     let variables = Variables::new(Some("9"), Some(&architecture));
     assert_eq!(configuration.local_keys(&variables), ["/etc/KEY", "/etc/pki/rpm-gpg/KEY-9-x86_64"]);
@@ -176,9 +199,9 @@ fn keys_of_the_image() {
 
 #[test]
 fn install_only() {
-    let dnf = read(Dialect::Dnf4, &[("/etc/dnf/dnf.conf", "[main]\ninstallonlypkgs=mine*\n")]);
+    let dnf = read(RpmManager::Dnf4, &[("/etc/dnf/dnf.conf", "[main]\ninstallonlypkgs=mine*\n")]);
     let zypper = read(
-        Dialect::Zypper,
+        RpmManager::Zypper,
         &[
             ("/etc/zypp/zypp.conf", "[main]\nmultiversion = provides:multiversion(kernel)\n"),
             ("/etc/zypp/multiversion.d/a", "# more\nlab-two\n"),
@@ -192,7 +215,7 @@ fn install_only() {
         (&zypper, "kernel", "", false),
         (&zypper, "kernel-default", "multiversion(kernel)", true),
         (&zypper, "lab-two", "", true),
-        (&read(Dialect::Tdnf, &[]), "kernel", "installonlypkg(kernel)", false),
+        (&read(RpmManager::Tdnf, &[]), "kernel", "installonlypkg(kernel)", false),
     ] {
         let provides = [provides.to_owned()];
         assert_eq!(
@@ -213,20 +236,20 @@ fn excludes() {
         ("/etc/yum.repos.d/a.repo", repository),
         ("/etc/zypp/repos.d/a.repo", repository),
     ];
-    for (dialect, name, expected) in [
-        (Dialect::Dnf4, "kernel-core.x86_64", true),
-        (Dialect::Dnf4, "kernel.x86_64", true),
+    for (manager, name, expected) in [
+        (RpmManager::Dnf4, "kernel-core.x86_64", true),
+        (RpmManager::Dnf4, "kernel.x86_64", true),
         // One of two repositories still offers it.
-        (Dialect::Dnf4, "bash.i686", false),
-        (Dialect::Dnf4, "glibc.i686", true),
-        (Dialect::Dnf4, "glibc.x86_64", false),
-        (Dialect::Dnf4, "only-a.noarch", true),
-        (Dialect::Tdnf, "lab-excluded.x86_64", true),
-        (Dialect::Tdnf, "kernel.x86_64", false),
-        (Dialect::Zypper, "kernel.x86_64", false),
+        (RpmManager::Dnf4, "bash.i686", false),
+        (RpmManager::Dnf4, "glibc.i686", true),
+        (RpmManager::Dnf4, "glibc.x86_64", false),
+        (RpmManager::Dnf4, "only-a.noarch", true),
+        (RpmManager::Tdnf, "lab-excluded.x86_64", true),
+        (RpmManager::Tdnf, "kernel.x86_64", false),
+        (RpmManager::Zypper, "kernel.x86_64", false),
     ] {
-        let held = read(dialect, &files).holds(&package(name, "1-1"));
-        assert_eq!(held, expected, "{dialect:?} {name}");
+        let held = read(manager, &files).holds(&package(name, "1-1"));
+        assert_eq!(held, expected, "{manager:?} {name}");
     }
 }
 
@@ -253,14 +276,14 @@ fn versionlock_of_dnf_4_and_yum() {
         ("name-only.x86_64", "1-1", false),
         ("other.x86_64", "1.0-1", false),
     ] {
-        let held = read(Dialect::Dnf4, &dnf).holds(&package(name, version));
+        let held = read(RpmManager::Dnf4, &dnf).holds(&package(name, version));
         assert_eq!(held, expected, "{name} {version}");
-        assert!(!read(Dialect::Microdnf, &dnf).holds(&package(name, version)));
+        assert!(!read(RpmManager::Microdnf, &dnf).holds(&package(name, version)));
     }
     let locked = package("lab-locked.x86_64", "1.0-1");
-    assert!(!read(Dialect::Dnf4, &dnf[..1]).holds(&locked));
+    assert!(!read(RpmManager::Dnf4, &dnf[..1]).holds(&locked));
     let off = ("/etc/dnf/dnf.conf", "[main]\nplugins=0\n");
-    assert!(!read(Dialect::Dnf4, &[dnf[0], dnf[1], off]).holds(&locked));
+    assert!(!read(RpmManager::Dnf4, &[dnf[0], dnf[1], off]).holds(&locked));
     let yum = [
         ("/etc/yum/pluginconf.d/versionlock.list", "0:lab-locked-1.0-1.*\n"),
         (
@@ -269,8 +292,8 @@ fn versionlock_of_dnf_4_and_yum() {
         ),
         ("/etc/yum.conf", "[main]\nplugins=1\n"),
     ];
-    assert!(read(Dialect::Yum, &yum).holds(&locked));
-    assert!(!read(Dialect::Yum, &yum[..2]).holds(&locked));
+    assert!(read(RpmManager::Yum, &yum).holds(&locked));
+    assert!(!read(RpmManager::Yum, &yum[..2]).holds(&locked));
 }
 
 #[test]
@@ -288,20 +311,20 @@ fn locks_of_the_others() {
         ("/etc/zypp/locks", zypp),
         ("/etc/tdnf/locks.d/lab.conf", "# mine\nlab-locked\n"),
     ];
-    for (dialect, name, expected) in [
-        (Dialect::Dnf5, "lab-locked.x86_64", true),
-        (Dialect::Dnf5, "newer.x86_64", false),
-        (Dialect::Dnf5, "no-condition.x86_64", false),
-        (Dialect::Zypper, "lab-locked.x86_64", true),
-        (Dialect::Zypper, "newer.x86_64", true),
-        (Dialect::Zypper, "newer.i586", false),
-        (Dialect::Zypper, "other.x86_64", false),
-        (Dialect::Tdnf, "lab-locked.x86_64", true),
-        (Dialect::Tdnf, "newer.x86_64", false),
-        (Dialect::Dnf4, "lab-locked.x86_64", false),
+    for (manager, name, expected) in [
+        (RpmManager::Dnf5, "lab-locked.x86_64", true),
+        (RpmManager::Dnf5, "newer.x86_64", false),
+        (RpmManager::Dnf5, "no-condition.x86_64", false),
+        (RpmManager::Zypper, "lab-locked.x86_64", true),
+        (RpmManager::Zypper, "newer.x86_64", true),
+        (RpmManager::Zypper, "newer.i586", false),
+        (RpmManager::Zypper, "other.x86_64", false),
+        (RpmManager::Tdnf, "lab-locked.x86_64", true),
+        (RpmManager::Tdnf, "newer.x86_64", false),
+        (RpmManager::Dnf4, "lab-locked.x86_64", false),
     ] {
-        let held = read(dialect, &files).holds(&package(name, "1.0-1"));
-        assert_eq!(held, expected, "{dialect:?} {name}");
+        let held = read(manager, &files).holds(&package(name, "1.0-1"));
+        assert_eq!(held, expected, "{manager:?} {name}");
     }
 }
 
@@ -332,7 +355,7 @@ fn addresses_of_indexes() {
         let text = format!("[a]\n{lines}\n");
         let files =
             [("/etc/yum.repos.d/a.repo", text.as_str()), ("/etc/dnf/vars/stream", "9-stream\n")];
-        let found = read(Dialect::Dnf4, &files).index_addresses(&variables);
+        let found = read(RpmManager::Dnf4, &files).index_addresses(&variables);
         let expected = match expected {
             Ok(url) => IndexAddress::Url(url),
             Err(reason) => IndexAddress::NotAddressable { id: "a".to_owned(), reason },
@@ -349,7 +372,7 @@ fn too_much() {
     }
     let parse = |files: &[(&'static str, &str)]| {
         let files = files.iter().map(|(path, text)| (*path, text.as_bytes()));
-        RpmConfiguration::parse(Dialect::Dnf5, files).unwrap_err().to_string()
+        RpmConfiguration::parse(RpmManager::Dnf5, files).unwrap_err().to_string()
     };
     for path in ["/etc/yum.repos.d/a.repo", "/etc/dnf/repos.override.d/a.repo"] {
         assert_eq!(

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::distribution::Distribution;
 use super::gauge::Gauges;
 use super::progress::Progress;
+use super::rest;
 use crate::engine::Engine;
 use crate::folder::LabFolder;
 use crate::own_engine::{OwnEngine, RELEASES, Release};
@@ -25,12 +26,6 @@ use crate::{frontend_image, lab_image};
 /// the network, as for everybody. It is as debootstrap makes it: images from Docker tell apt to keep no
 /// cache of its indexes, which spares the Dockerfile's layer two thirds (`lab/debian:bookworm-main`).
 pub(super) const IMAGE: &str = "lab/debian:bookworm-plain";
-
-/// How many seconds the disk is given to come to rest between builds.
-const PATIENCE: usize = 30;
-
-/// What a disk at rest reads and writes in a second, in sectors of 512 bytes.
-const QUIET: u64 = 512;
 
 /// Asks apt in an image what it offers.
 const OFFER: &str = "apt-get -qq update && apt-get -qq --simulate upgrade";
@@ -103,6 +98,8 @@ pub(super) struct Measured {
 pub(super) struct Contest {
     engine: Engine,
     gauges: Gauges,
+    /// Where the engine keeps its data.
+    home: PathBuf,
     folder: PathBuf,
     image: String,
 }
@@ -114,9 +111,12 @@ impl Contest {
         let [default, ..] = RELEASES;
         let release = version.map_or(Ok(default), Release::named)?;
         let engine = Engine::usable(folder, Some(release.version))?;
-        let gauges = Gauges::of(&OwnEngine::new(folder, release)?)?;
+        let own = OwnEngine::new(folder, release)?;
+        let gauges = Gauges::of(&own)?;
+        let home = own.home().to_path_buf();
         frontend_image::build(&engine, frontend_image::DEFAULT_NAME)?;
-        Ok(Self { engine, gauges, folder: folder.folder("bench")?, image: image.to_owned() })
+        let folder = folder.folder("bench")?;
+        Ok(Self { engine, gauges, home, folder, image: image.to_owned() })
     }
 
     /// Writes what is built of a distribution.
@@ -218,20 +218,12 @@ impl Contest {
         Ok(Measured { wall, downloaded, containers, progress })
     }
 
-    /// Has the engine forget what it built, and its disk write what is still to be written.
+    /// Has the engine forget what it built, and its disk come to rest.
     fn forget(&self, tag: &str) -> Result<()> {
         program::run(self.engine.docker()?.args(["image", "rm", "--force", tag]))?;
         program::run(self.engine.docker()?.args(["builder", "prune", "--all", "--force"]))?;
         // The engine deletes what it forgot when it has time: not while the next build is measured.
-        for _ in 0..PATIENCE {
-            rustix::fs::sync();
-            let before = sectors()?;
-            thread::sleep(Duration::from_secs(1));
-            if sectors()?.saturating_sub(before) < QUIET {
-                break;
-            }
-        }
-        Ok(())
+        rest::wait(&self.home)
     }
 
     /// The image that a way made last.
@@ -260,17 +252,6 @@ impl Contest {
 /// anything.
 fn upgrade(image: &str) -> String {
     format!("FROM {image}\nUSER root\nRUN apt-get update && apt-get upgrade -y\n")
-}
-
-/// What the machine's disks have read and written, in sectors: the sixth and the tenth field of each
-/// line of `/proc/diskstats` (kernel documentation, `iostats`).
-fn sectors() -> Result<u64> {
-    let text = fs::read_to_string("/proc/diskstats").context("cannot read /proc/diskstats")?;
-    let fields = text.lines().flat_map(|line| {
-        let mut fields = line.split_whitespace().skip(5).step_by(4);
-        [fields.next(), fields.next()]
-    });
-    Ok(fields.flatten().filter_map(|field| field.parse::<u64>().ok()).sum())
 }
 
 /// Runs a build to its end and tells how long it took and what it did.

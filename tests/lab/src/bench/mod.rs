@@ -8,6 +8,7 @@ mod distribution;
 mod gauge;
 mod progress;
 mod reading;
+mod rest;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};

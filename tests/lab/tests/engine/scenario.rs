@@ -244,6 +244,8 @@ impl Scenario {
             .env("FRONTEND", frontend_image::name())
             .env("CONTAINER_LABEL", CONTAINER_LABEL)
             .env("PROJECT", frontend_image::project())
+            .env("LAB_PROGRAM", env!("CARGO_BIN_EXE_suture-lab"))
+            .env("LAB_FOLDER", engine.folder().root())
             .current_dir(work)
             .stdin(Stdio::null())
             .output()
