@@ -16,8 +16,6 @@ pub struct Family {
     pub books: &'static [&'static str],
     /// What an upgrade may change that brings a new package.
     pub books_of_new_packages: &'static [&'static str],
-    /// Whether a package that comes with an upgrade is marked as installed for the sake of others.
-    pub marks_new_packages: bool,
     /// Folders whose files are named after packages: those of upgraded ones may change.
     pub books_by_package: &'static [&'static str],
     /// Folders of books that any package may change, and the names in them that stay.
@@ -43,6 +41,7 @@ dpkg-query -W -f "package\t\${binary:Package}\t\${Version}\t\${db:Status-Abbrev}
 cd /var/lib/dpkg/info
 for list in *.list; do sed "s|^|list\t${list%.list}\t|" "$list"; done
 dpkg --audit | sed "s/^/audit\t/"
+echo marks
 apt-mark showauto | sed "s/^/automatic\t/"
 apt-mark showhold | sed "s/^/held\t/"
 sed "s/^/release\t/" /etc/debian_version
@@ -55,7 +54,6 @@ dpkg --print-architecture | sed "s/^/architecture\t/"
         "var/lib/dpkg/status",
     ],
     books_of_new_packages: &["var/lib/apt/extended_states"],
-    marks_new_packages: true,
     books_by_package: &["var/lib/dpkg/info/"],
     shared_books: &[("var/lib/dpkg/triggers/", &["Lock", "Unincorp"])],
     kept: &[],
@@ -84,6 +82,7 @@ for list in /etc/busybox-paths.d/*; do
     [ ! -e "$list" ] || sed "s|^|list\t${list##*/}\t|" "$list"
 done
 apk audit --system | sort | sed "s/^/audit\t/"
+echo marks
 apk info --quiet | sort | while read -r package; do
     grep -q "^$package\([<>=~@]\|\$\)" /etc/apk/world || printf "automatic\t%s\n" "$package"
 done
@@ -93,7 +92,6 @@ apk --print-arch | sed "s/^/architecture\t/"
 "#,
     books: &["lib/apk/db/installed", "lib/apk/db/scripts.tar", "lib/apk/db/triggers"],
     books_of_new_packages: &[],
-    marks_new_packages: true,
     books_by_package: &[],
     shared_books: &[],
     kept: &["etc/apk/world", "lib/apk/db/lock"],
@@ -104,8 +102,9 @@ apk --print-arch | sed "s/^/architecture\t/"
 /// where it is elsewhere.
 ///
 /// What rpm complains about: files that differ from what packages say, but for their times, and
-/// dependencies. Files that others write belong to no package here, though rpm lists them. Only the
-/// managers' own books have marks, and rpm does not write them.
+/// dependencies. Files that others write belong to no package here, though rpm lists them. Marks are in
+/// books of the managers: those of dnf 5 and zypper are texts, that of dnf 4 is a database which only dnf
+/// itself writes.
 pub const RPM: Family = Family {
     name: "rpm",
     purl_type: "rpm",
@@ -124,6 +123,9 @@ for manager in /usr/bin/dnf /usr/libexec/lab/dnf; do
     [ ! -x "$manager" ] || "$manager" -q -C repoquery --installed --qf "%{name} %{reason}\n" \
         | awk -v OFS="$tab" 'tolower($2) ~ /^(dependency|weak)/ { print "automatic", $1 }'
 done
+for book in /usr/lib/sysimage/libdnf5/packages.toml /var/lib/zypp/AutoInstalled; do
+    [ ! -e "$book" ] || echo marks
+done
 [ ! -e /var/lib/zypp/AutoInstalled ] || sed "/^#/d; s/^/automatic\t/" /var/lib/zypp/AutoInstalled
 for file in /etc/dnf/dnf.conf /etc/dnf/plugins/versionlock.list /etc/dnf/versionlock.toml \
     /etc/tdnf/tdnf.conf /etc/tdnf/locks.d/* /etc/yum.conf /etc/yum/pluginconf.d/* /etc/zypp/locks
@@ -136,8 +138,10 @@ printf "distribution\t%s\nrelease\t%s\n" "$ID" "$VERSION_ID"
 rpm --eval "architecture$tab%{_arch}"
 "#,
     books: &["etc/ld.so.cache", "usr/lib/sysimage/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite"],
-    books_of_new_packages: &[],
-    marks_new_packages: false,
+    books_of_new_packages: &[
+        "usr/lib/sysimage/libdnf5/packages.toml",
+        "var/lib/zypp/AutoInstalled",
+    ],
     books_by_package: &[],
     shared_books: &[],
     kept: &[],

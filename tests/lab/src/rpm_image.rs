@@ -10,6 +10,9 @@ use crate::rpm_root::RpmRoot;
 use crate::rpm_small_packages::{CHANGED_CONFIGURATION, EXCLUDED, LOCKED, STRIPPED};
 use crate::rpm_worlds::{Manager, World};
 
+/// A package of openSUSE's that zypper's books have as installed for the sake of others.
+const AUTOMATIC: &str = "libnghttp2-14";
+
 /// An image of an rpm world.
 #[derive(Clone, Copy, Debug)]
 pub struct RpmImage {
@@ -132,6 +135,7 @@ impl RpmImage {
                         .replace("LOCKED", LOCKED),
                 ),
                 ("etc/zypp/zypp.conf", include_str!("../images/opensuse/zypp.conf").to_owned()),
+                ("var/lib/zypp/AutoInstalled", format!("{AUTOMATIC}\n")),
             ],
         }
     }

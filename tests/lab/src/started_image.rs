@@ -31,6 +31,8 @@ pub struct System {
     pub packages: BTreeMap<String, BTreeSet<String>>,
     /// The paths that belong to each package, relative.
     pub lists: BTreeMap<String, BTreeSet<String>>,
+    /// Whether packages that come with others are marked so.
+    pub marks_new_packages: bool,
     /// The packages that were installed for the sake of others.
     pub automatic: BTreeSet<String>,
     /// The packages on hold.
@@ -76,6 +78,7 @@ impl System {
             paths: BTreeMap::new(),
             packages: BTreeMap::new(),
             lists: BTreeMap::new(),
+            marks_new_packages: false,
             automatic: BTreeSet::new(),
             held: BTreeSet::new(),
             audit: Vec::new(),
@@ -104,6 +107,7 @@ impl System {
                 self.lists.entry((*package).to_owned()).or_default().insert(path.to_owned());
             }
             ["audit", words] => self.audit.push((*words).to_owned()),
+            ["marks"] => self.marks_new_packages = true,
             ["automatic", package] => {
                 self.automatic.insert((*package).to_owned());
             }

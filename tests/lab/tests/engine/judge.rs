@@ -84,7 +84,7 @@ impl Judge<'_> {
         let (before, after) = (&self.original.system, &self.result.system);
         let mut complaints = Vec::new();
         let gone: BTreeSet<&str> = after.gone_since(before).into_iter().map(name_of).collect();
-        let expected: BTreeSet<&str> = self.expect.gone.iter().map(String::as_str).collect();
+        let expected: BTreeSet<&str> = self.expect.replaced.keys().map(String::as_str).collect();
         for package in gone.difference(&expected) {
             complaints.push(format!("a package is gone: {package}"));
         }
@@ -132,10 +132,17 @@ impl Judge<'_> {
         for words in after.audit.iter().filter(|words| !before.audit.contains(words)) {
             complaints.push(format!("the package manager complains: {words}"));
         }
-        let new = after.packages.keys().filter(|package| !before.packages.contains_key(*package));
         let mut automatic = before.automatic.clone();
-        if before.family.marks_new_packages {
-            automatic.extend(new.map(|package| name_of(package).to_owned()));
+        if before.marks_new_packages {
+            let new = after.changed_since(before).into_keys();
+            let new = new.filter(|package| !before.packages.contains_key(*package)).map(name_of);
+            // What takes another package's place is there for its reason.
+            let is_wanted = |package: &&str| {
+                let mut replaced = self.expect.replaced.iter();
+                replaced.any(|(old, new)| new == package && !before.automatic.contains(old))
+            };
+            automatic.extend(new.filter(|package| !is_wanted(package)).map(str::to_owned));
+            automatic.retain(|package| !self.expect.replaced.contains_key(package));
         }
         if automatic != after.automatic {
             let differ: Vec<_> = automatic.symmetric_difference(&after.automatic).collect();

@@ -74,9 +74,9 @@ pub(crate) struct Expect {
     /// The packages that have another version than before, or are new. All others stay.
     #[serde(default)]
     pub(crate) packages: BTreeMap<String, String>,
-    /// The packages that are not there any more: others have their place.
+    /// The packages that are not there any more, with those that have their place.
     #[serde(default)]
-    pub(crate) gone: Vec<String>,
+    pub(crate) replaced: BTreeMap<String, String>,
     /// Whether some packages are newer, whichever and however much: for live updates.
     #[serde(default)]
     pub(crate) some_packages: bool,
