@@ -201,3 +201,38 @@ pub fn run(engine: &Engine, arguments: &[&str]) -> Result<Said> {
         errors: String::from_utf8_lossy(&finished.stderr).into_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::System;
+    use crate::family::RPM;
+
+    fn with(facts: &[&str]) -> System {
+        let mut system = System::empty(&RPM);
+        for fact in facts {
+            system.note(fact).unwrap();
+        }
+        system
+    }
+
+    #[test]
+    fn a_package_may_be_there_several_times() {
+        let before = with(&[
+            "package\tkernel:x86_64\t1-1\tii ",
+            "package\tkernel:x86_64\t1-2\tii ",
+            "package\told:noarch\t1-1\tii ",
+        ]);
+        let after = with(&[
+            "package\tkernel:x86_64\t1-1\tii ",
+            "package\tkernel:x86_64\t1-2\tii ",
+            "package\tkernel:x86_64\t1-3\tii ",
+            "package\tnew:noarch\t1-1\tii ",
+        ]);
+        assert_eq!(before.version("kernel"), Some("1-2"));
+        assert_eq!(before.versions("kern").count(), 0);
+        let changed: Vec<_> = after.changed_since(&before).into_iter().collect();
+        assert_eq!(changed, [("kernel:x86_64", "1-3"), ("new:noarch", "1-1")]);
+        assert_eq!(after.gone_since(&before).into_iter().collect::<Vec<_>>(), ["old:noarch"]);
+        assert!(after.changed_since(&after).is_empty());
+    }
+}
