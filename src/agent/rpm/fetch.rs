@@ -264,6 +264,9 @@ impl Fetch<'_> {
         holds::lift()?;
         let arguments: Vec<String> = self.row.list.iter().map(|&word| word.to_owned()).collect();
         let finished = process::run(self.row.program, &arguments, ENVIRONMENT, Echo::Hidden)?;
+        if !self.is_success(&finished) && !self.says_absent(&finished) {
+            return Err(output::failure(self.row.program, &finished));
+        }
         let listed: BTreeSet<_> =
             output::listed(self.row.listing, &finished.stdout).into_iter().collect();
         let packages =

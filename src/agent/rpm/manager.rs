@@ -120,14 +120,8 @@ const DNF5: Row = Row {
     checks_signatures: true,
     successes: &[],
     absent: &["No match for argument", "matches only excluded packages"],
-    list: &[
-        "repoquery",
-        "-q",
-        "-C",
-        "--upgrades",
-        "--latest-limit=1",
-        "--queryformat=%{name} %{arch}\n",
-    ],
+    // Without `-C`: its cache has gone with the downloads.
+    list: &["repoquery", "-q", "--upgrades", "--latest-limit=1", "--queryformat=%{name} %{arch}\n"],
     listing: Listing::Words,
 };
 
@@ -165,7 +159,7 @@ const YUM: Row = Row {
     exclude: Exclude::Option,
     checks_signatures: false,
     successes: &[],
-    absent: &["No packages marked for"],
+    absent: &["No packages marked for", "No matching Packages"],
     list: &["list", "updates", "-q", "-C"],
     listing: Listing::Columns,
 };
