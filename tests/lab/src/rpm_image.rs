@@ -37,6 +37,18 @@ pub enum StandIn {
     Yum,
 }
 
+impl StandIn {
+    /// The program's name and text.
+    fn program(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::No => None,
+            Self::Microdnf => Some(("microdnf", include_str!("../images/almalinux/microdnf"))),
+            Self::Tdnf => Some(("tdnf", include_str!("../images/almalinux/tdnf"))),
+            Self::Yum => Some(("yum", include_str!("../images/almalinux/yum"))),
+        }
+    }
+}
+
 impl RpmImage {
     /// A world's image as it should be.
     pub const fn of(world: &'static World) -> Self {
@@ -80,17 +92,11 @@ impl RpmImage {
         }
         let (folder, text) = self.repositories(engine)?;
         context = context.file(&format!("repositories/{folder}/lab.repo"), text);
-        Ok(match self.stand_in {
-            StandIn::No => context.argument("STAND_IN", ""),
-            StandIn::Microdnf => context
-                .argument("STAND_IN", "microdnf")
-                .file("stand-in/microdnf", include_str!("../images/almalinux/microdnf")),
-            StandIn::Tdnf => context
-                .argument("STAND_IN", "tdnf")
-                .file("stand-in/tdnf", include_str!("../images/almalinux/tdnf")),
-            StandIn::Yum => context
-                .argument("STAND_IN", "yum")
-                .file("stand-in/yum", include_str!("../images/almalinux/yum")),
+        Ok(match self.stand_in.program() {
+            None => context.argument("STAND_IN", ""),
+            Some((name, text)) => {
+                context.argument("STAND_IN", name).file(&format!("stand-in/{name}"), text)
+            }
         })
     }
 
