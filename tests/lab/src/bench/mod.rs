@@ -303,7 +303,7 @@ impl Tables {
         add("layer", our_layer, their_layer, Some(targets.layer), megabytes);
         add("paths in the layer", our_entries, their_entries, None, whole);
         // The lab's own repositories are nothing that comes from outside.
-        if theirs.downloaded > 0 {
+        if let Time::Ratio(_) = targets.time {
             add("downloaded", number(ours.downloaded), number(theirs.downloaded), None, megabytes);
         }
         let containers = |measured: &Measured| measured.containers.to_string();

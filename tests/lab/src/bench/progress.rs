@@ -51,8 +51,7 @@ impl Progress {
     /// Reads the output of a client that was started at this time of day.
     pub(super) fn parse(output: &str, began: f64) -> Self {
         let mut vertices: BTreeMap<String, Vertex> = BTreeMap::new();
-        for line in output.lines() {
-            let Ok(status) = serde_json::from_str::<Value>(line) else { continue };
+        for status in values(output) {
             let updates = status.get("vertexes").and_then(Value::as_array);
             for update in updates.into_iter().flatten() {
                 let text = |field: &str| update.get(field).and_then(Value::as_str);
@@ -121,6 +120,25 @@ impl Progress {
     }
 }
 
+/// The JSON objects in a text, on a line each or on several: buildx 0.13 writes them for people.
+fn values(text: &str) -> Vec<Value> {
+    let mut values = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find('{') {
+        rest = rest.get(start..).unwrap_or_default();
+        let mut stream = serde_json::Deserializer::from_str(rest).into_iter();
+        let end = match stream.next() {
+            Some(Ok(value)) => {
+                values.push(value);
+                stream.byte_offset()
+            }
+            _ => 1,
+        };
+        rest = rest.get(end..).unwrap_or_default();
+    }
+    values
+}
+
 /// Notes a moment unless it has been told before.
 fn note(moments: &mut Vec<f64>, moment: Option<f64>) {
     if let Some(moment) = moment.filter(|moment| !moments.contains(moment)) {
@@ -140,12 +158,20 @@ fn time_of_day(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn a_time_of_day_is_read() {
         assert_eq!(time_of_day("2026-11-21T01:01:01.5Z"), Some(3661.5));
         assert_eq!(time_of_day("2026-11-21"), None);
+    }
+
+    #[test]
+    fn values_may_have_several_lines() {
+        let text = "{\"a\": 1}\nwarning: {nothing}\n{\n  \"b\": {\n    \"c\": 2\n  }\n}\n{";
+        assert_eq!(values(text), [json!({"a": 1}), json!({"b": {"c": 2}})]);
     }
 
     #[test]
