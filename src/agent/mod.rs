@@ -112,7 +112,7 @@ fn apply(task: &ApplyTask) -> Result<(), Failure> {
     let remains = match task.manager {
         Manager::Apk => apk::apply(&lock, files)?,
         Manager::Apt => apt::apply::run(&lock, files)?,
-        Manager::Rpm(manager) => rpm::apply::run(manager, &lock, files)?,
+        Manager::Rpm(manager) => rpm::apply::run(manager, &lock, files, task.source_date_epoch)?,
     };
     settle::run(&settle::Settle {
         root: Path::new("/"),

@@ -15,7 +15,8 @@ use super::super::Failure;
 use super::super::fetched;
 use super::super::process::Echo;
 use super::super::settle::{Remains, Trace};
-use super::{KEYS, books, keys, package_file};
+use super::package_file::{self, Transaction};
+use super::{KEYS, books, keys};
 
 /// What an upgrade leaves behind besides the packages and rpm's database.
 const TRACES: &[Trace] = &[
@@ -44,11 +45,12 @@ const TRACES: &[Trace] = &[
 const WRITE_AHEAD_LOGS: [&str; 2] =
     ["var/lib/rpm/rpmdb.sqlite-wal", "usr/lib/sysimage/rpm/rpmdb.sqlite-wal"];
 
-/// Upgrades; what comes back says what is to be settled afterwards.
+/// Upgrades, at this time if one is given; what comes back says what is to be settled afterwards.
 pub(in super::super) fn run(
     manager: RpmManager,
     lock: &Lock,
     files: &Path,
+    time: Option<i64>,
 ) -> Result<Remains, Failure> {
     for package in &lock.packages {
         fetched::check(package, files)?;
@@ -61,10 +63,13 @@ pub(in super::super) fn run(
     }
     let names: BTreeSet<&PackageName> = lock.goal.iter().collect();
     let (installed, before) = (super::installed()?, file_lists(&names)?);
-    let signature = super::signature(manager, &configuration);
-    let options: &[&str] =
-        if configuration.leaves_out_documentation() { &["--excludedocs"] } else { &[] };
-    package_file::transact(&packages, &configuration, signature, options)?;
+    let transaction = Transaction {
+        configuration: &configuration,
+        signature: super::signature(manager, &configuration),
+        options: if configuration.leaves_out_documentation() { &["--excludedocs"] } else { &[] },
+        time,
+    };
+    package_file::transact(&packages, &transaction)?;
     books::enter(&packages, &installed, &super::installed()?)?;
     let after = file_lists(&names)?;
     let is_empty = |root: &str, log: &str| {

@@ -17,7 +17,7 @@ use super::super::fetched::{digest_of, seconds_now};
 use super::super::process::{self, Echo, Finished};
 use super::super::{Failure, changes, say};
 use super::manager::{PACKAGES, Reach, Row};
-use super::package_file::{self, PackageFile, Signature};
+use super::package_file::{self, PackageFile, Signature, Transaction};
 use super::{ENVIRONMENT, KEYS, holds, installed, keys, output};
 
 /// Where packages are downloaded to, beside the fetched files.
@@ -86,8 +86,13 @@ impl Fetch<'_> {
             package_file::demand_signatures(&packages, &local, &keys)?;
         }
         if self.row.reach == Reach::Download {
-            let options = ["--justdb"];
-            package_file::transact(&packages, &self.configuration, self.signature, &options)?;
+            let transaction = Transaction {
+                configuration: &self.configuration,
+                signature: self.signature,
+                options: &["--justdb"],
+                time: None,
+            };
+            package_file::transact(&packages, &transaction)?;
         }
         let after = installed()?;
         let unmet = match &self.task.targets {
@@ -264,11 +269,12 @@ impl Fetch<'_> {
         holds::lift()?;
         let arguments: Vec<String> = self.row.list.iter().map(|&word| word.to_owned()).collect();
         let finished = process::run(self.row.program, &arguments, ENVIRONMENT, Echo::Hidden)?;
-        if !self.is_success(&finished) && !self.says_absent(&finished) {
-            return Err(output::failure(self.row.program, &finished));
+        if let Some(kind) = output::meaning(&finished).filter(|_| !self.is_success(&finished)) {
+            return Err(self.failure(kind, &finished));
         }
-        let listed: BTreeSet<_> =
+        let mut listed: BTreeSet<_> =
             output::listed(self.row.listing, &finished.stdout).into_iter().collect();
+        listed.extend(left_out.newer_than(after));
         let packages =
             listed.iter().filter_map(|(name, architecture)| after.get(name, architecture));
         let is_excluded =
@@ -288,6 +294,18 @@ impl Fetch<'_> {
 }
 
 impl LeftOut {
+    /// The packages that the reasons name in a newer version: microdnf cannot list what it cannot
+    /// upgrade.
+    fn newer_than(&self, installed: &Database) -> Vec<output::Listed> {
+        let named = self.reasons.iter().flat_map(|reason| reason.split(' '));
+        let newer = named.filter_map(|word| {
+            let (name, architecture, version) = output::package(word)?;
+            let old = installed.get(&name, &architecture)?;
+            (old.version < version).then_some((name, architecture))
+        });
+        newer.collect()
+    }
+
     /// Why this package is left out, if one of the reasons is about it.
     fn reason(&self, name: &PackageName) -> Option<UnmetReason> {
         let about = |reason: &&String| reason.contains(name.as_str());

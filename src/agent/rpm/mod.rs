@@ -32,8 +32,17 @@ const KEYS: &str = "keys";
 const ENVIRONMENT: &[(&str, &str)] = &[("LC_ALL", "C"), ("HOME", "/root"), ("TMPDIR", path::WORK)];
 
 fn rpm(arguments: &[&str], echo: Echo) -> Result<Finished, Failure> {
+    rpm_with(arguments, None, echo)
+}
+
+fn rpm_with(
+    arguments: &[&str],
+    variable: Option<(&str, &str)>,
+    echo: Echo,
+) -> Result<Finished, Failure> {
     let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-    process::run("rpm", &arguments, ENVIRONMENT, echo)
+    let environment: Vec<(&str, &str)> = ENVIRONMENT.iter().copied().chain(variable).collect();
+    process::run("rpm", &arguments, &environment, echo)
 }
 
 /// What is installed, as rpm itself says: that holds for every format of its database.

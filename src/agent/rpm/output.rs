@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::package::{Architecture, PackageName};
 use crate::patch::task::AgentFailure;
+use crate::version::{Scheme, Version};
 
 use super::super::Failure;
 use super::super::process::Finished;
@@ -145,12 +146,8 @@ pub(super) fn listed(listing: Listing, text: &str) -> Vec<Listed> {
         Listing::Table => text
             .lines()
             .filter(|line| line.starts_with(' ') && !line.starts_with("  "))
-            .filter_map(|line| line.split_whitespace().next()?.rsplit_once('.'))
-            .filter_map(|(evr, architecture)| {
-                let (rest, _release) = evr.rsplit_once('-')?;
-                let (name, _version) = rest.rsplit_once('-')?;
-                package(name, architecture)
-            })
+            .filter_map(|line| self::package(line.split_whitespace().next()?))
+            .map(|(name, architecture, _)| (name, architecture))
             .collect(),
         Listing::Columns => text
             .lines()
@@ -158,6 +155,15 @@ pub(super) fn listed(listing: Listing, text: &str) -> Vec<Listed> {
             .filter_map(|(name, architecture)| package(name, architecture))
             .collect(),
     }
+}
+
+/// Reads `name-[epoch:]version-release.architecture`.
+pub(super) fn package(word: &str) -> Option<(PackageName, Architecture, Version)> {
+    let (rest, architecture) = word.rsplit_once('.')?;
+    let (rest, release) = rest.rsplit_once('-')?;
+    let (name, version) = rest.rsplit_once('-')?;
+    let version = Version::parse(Scheme::Rpm, &format!("{version}-{release}")).ok()?;
+    Some((name.parse().ok()?, architecture.parse().ok()?, version))
 }
 
 /// The value of an attribute of the tag that the text is the rest of.

@@ -72,6 +72,9 @@ fn spell<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Vec<String> {
 
 /// The files without a good signature of a key that the image trusts.
 fn unsigned(files: &[PackageFile]) -> Result<BTreeSet<PathBuf>, Failure> {
+    if files.is_empty() {
+        return Ok(BTreeSet::new());
+    }
     let mut arguments = vec!["-Kv"];
     arguments.extend(VERIFY_ALL);
     let spelled = spell(files.iter().map(|file| &file.path));
@@ -134,29 +137,42 @@ pub(super) fn import(key: &Path) -> Result<(), Failure> {
     if finished.is_success() { Ok(()) } else { Err(output::failure("rpm --import", &finished)) }
 }
 
+/// How rpm takes packages in.
+pub(super) struct Transaction<'a> {
+    /// How the image is set up.
+    pub(super) configuration: &'a RpmConfiguration,
+    /// What the packages' signatures must be.
+    pub(super) signature: Signature,
+    /// More of rpm's options.
+    pub(super) options: &'a [&'a str],
+    /// What rpm writes down as the time of the installation, in seconds since 1970, instead of now.
+    pub(super) time: Option<i64>,
+}
+
 /// Has rpm take the packages in: all as upgrades, but those of which versions are installed beside
 /// each other as additions, because an upgrade would remove the others.
 pub(super) fn transact(
     files: &[PackageFile],
-    configuration: &RpmConfiguration,
-    signature: Signature,
-    options: &[&str],
+    transaction: &Transaction<'_>,
 ) -> Result<(), Failure> {
-    let is_addition =
-        |file: &&PackageFile| configuration.is_install_only(&file.package.name, &file.provides);
+    let is_addition = |file: &&PackageFile| {
+        transaction.configuration.is_install_only(&file.package.name, &file.provides)
+    };
+    let time = transaction.time.map(|seconds| seconds.to_string());
+    let time = time.as_deref().map(|seconds| ("SOURCE_DATE_EPOCH", seconds));
     let (additions, upgrades): (Vec<&PackageFile>, Vec<_>) = files.iter().partition(is_addition);
     for (mode, files) in [("-Uv", upgrades), ("-iv", additions)] {
         if files.is_empty() {
             continue;
         }
         let mut arguments = vec![mode];
-        if signature == Signature::Demanded {
+        if transaction.signature == Signature::Demanded {
             arguments.extend(VERIFY_ALL);
         }
-        arguments.extend(options);
+        arguments.extend(transaction.options);
         let spelled = spell(files.iter().map(|file| &file.path));
         arguments.extend(spelled.iter().map(String::as_str));
-        let finished = super::rpm(&arguments, Echo::Shown)?;
+        let finished = super::rpm_with(&arguments, time, Echo::Shown)?;
         if !finished.is_success() {
             return Err(output::failure("rpm", &finished));
         }
