@@ -65,6 +65,22 @@ struct LeftOut {
     reasons: Vec<String>,
 }
 
+/// How a manager's attempt to download ends.
+enum Answer {
+    /// It has downloaded what there is.
+    Done {
+        /// Whether it says that something is missing.
+        left_out: bool,
+    },
+    /// No repository has what was asked for.
+    Absent,
+    /// Not all fits together.
+    Impossible {
+        /// Its words.
+        reason: String,
+    },
+}
+
 impl Fetch<'_> {
     fn run(&self) -> Result<(FetchOutcome, Lock), Failure> {
         let trusted = keys::trusted()?;
@@ -107,40 +123,33 @@ impl Fetch<'_> {
 
     /// Has the manager download what the targets need; without any, all there is.
     fn download(&self, targets: &[&Target]) -> Result<LeftOut, Failure> {
-        let finished = self.call(targets, None)?;
-        if self.is_success(&finished) {
-            let something = LEFT_OUT.iter().any(|words| finished.stdout.contains(words));
-            return Ok(LeftOut { something, reasons: Vec::new() });
-        }
-        if let Some(kind) = output::meaning(&finished) {
-            return Err(self.failure(kind, &finished));
-        }
-        let everything = targets.is_empty();
-        let absent = self.says_absent(&finished);
-        if absent && (everything || targets.len() == 1) {
-            return Ok(LeftOut::default());
-        }
+        let reason = match self.ask(targets, None)? {
+            Answer::Done { left_out } => {
+                return Ok(LeftOut { something: left_out, reasons: Vec::new() });
+            }
+            Answer::Absent if targets.len() <= 1 => return Ok(LeftOut::default()),
+            Answer::Absent => None,
+            Answer::Impossible { reason } => Some(reason),
+        };
         say("suture: not all upgrades are possible together, looking for those that are");
-        let reason = output::reason(&finished);
-        if let Some(lenient) = self.row.lenient.filter(|_| !absent) {
-            let finished = self.call(targets, Some(lenient))?;
-            if self.is_success(&finished) {
-                return Ok(LeftOut { something: true, reasons: vec![reason] });
-            }
-            if let Some(kind) = output::meaning(&finished) {
-                return Err(self.failure(kind, &finished));
-            }
+        if let (Some(reason), Some(lenient)) = (&reason, self.row.lenient)
+            && let Answer::Done { .. } = self.ask(targets, Some(lenient))?
+        {
+            return Ok(LeftOut { something: true, reasons: vec![reason.clone()] });
         }
-        if everything {
-            return Err(output::failure(self.row.program, &finished));
+        match reason {
+            Some(reason) if targets.is_empty() => Err(Failure::new(
+                AgentFailure::PackageManager,
+                format!("{} finds no solution: {reason}", self.row.program),
+            )),
+            _ => self.download_one_by_one(targets),
         }
-        self.download_one_by_one(targets)
     }
 
     /// Adds one target after the other and leaves out those that do not fit.
     fn download_one_by_one(&self, targets: &[&Target]) -> Result<LeftOut, Failure> {
         let mut reached: Vec<&Target> = Vec::new();
-        let mut reasons = Vec::new();
+        let mut left_out = LeftOut { something: true, reasons: Vec::new() };
         let mut complete = false;
         for &target in targets {
             // What is already upgraded in the root need not be asked for again.
@@ -148,26 +157,40 @@ impl Fetch<'_> {
                 reached.clear();
             }
             reached.push(target);
-            let finished = self.call(&reached, None)?;
-            complete = self.is_success(&finished);
-            if complete {
-                continue;
+            let answer = self.ask(&reached, None)?;
+            complete = matches!(answer, Answer::Done { .. });
+            if let Answer::Impossible { reason } = answer {
+                left_out.reasons.push(reason);
             }
-            if let Some(kind) = output::meaning(&finished) {
-                return Err(self.failure(kind, &finished));
-            }
-            reached.pop();
-            if !self.says_absent(&finished) {
-                reasons.push(output::reason(&finished));
+            if !complete {
+                reached.pop();
             }
         }
         if !complete && !reached.is_empty() && self.row.reach == Reach::Download {
-            let finished = self.call(&reached, None)?;
-            if !self.is_success(&finished) {
-                return Err(output::failure(self.row.program, &finished));
-            }
+            // What was downloaded last was with one too many.
+            self.ask(&reached, None)?;
         }
-        Ok(LeftOut { something: true, reasons })
+        Ok(left_out)
+    }
+
+    /// Has the manager download, and understands how that ends. Only a failure whose words are about
+    /// what fits together may be got around.
+    fn ask(&self, targets: &[&Target], lenient: Option<&str>) -> Result<Answer, Failure> {
+        let finished = self.call(targets, lenient)?;
+        if self.is_success(&finished) {
+            let left_out = LEFT_OUT.iter().any(|words| finished.stdout.contains(words));
+            return Ok(Answer::Done { left_out });
+        }
+        if let Some(kind) = output::meaning(&finished) {
+            return Err(self.failure(kind, &finished));
+        }
+        if self.says_absent(&finished) {
+            return Ok(Answer::Absent);
+        }
+        match output::reason(&finished) {
+            Some(reason) => Ok(Answer::Impossible { reason }),
+            None => Err(output::failure(self.row.program, &finished)),
+        }
     }
 
     fn is_success(&self, finished: &Finished) -> bool {

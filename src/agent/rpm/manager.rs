@@ -153,7 +153,14 @@ const TDNF: Row = Row {
 
 const YUM: Row = Row {
     program: "yum",
-    fetch: &["update", "-y", "--downloadonly", "--downloaddir={packages}"],
+    fetch: &[
+        "update",
+        "-y",
+        // It has no `--refresh`.
+        "--setopt=metadata_expire=0",
+        "--downloadonly",
+        "--downloaddir={packages}",
+    ],
     reach: Reach::Download,
     lenient: Some("--skip-broken"),
     exclude: Exclude::Option,

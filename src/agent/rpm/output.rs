@@ -38,6 +38,11 @@ const MEANINGS: &[Meaning] = &[
             "Public key for",
             "gpgcheck",
             "Package does not match intended download",
+            "Checksum FAILED",
+            "checksum does not match",
+            "RPM not signed",
+            "failed to match with known keys",
+            "public key is unavailable",
         ],
     ),
     (
@@ -61,7 +66,8 @@ const MEANINGS: &[Meaning] = &[
 ];
 
 /// Words of lines that tell why something cannot be upgraded.
-const REASONS: [&str; 4] = ["conflicts with", "nothing provides", "requires", "obsoletes"];
+const REASONS: [&str; 5] =
+    ["conflicts with", "conflicting requests", "nothing provides", "requires", "obsoletes"];
 
 /// Beginnings of lines that tell why a program has failed.
 const ERRORS: [&str; 6] = ["Error: ", "error: ", "Problem: ", "Error(", "Failed to ", "package "];
@@ -87,11 +93,11 @@ pub(super) fn damage(verbose: &str) -> Option<&str> {
     verbose.lines().map(str::trim).find(|line| line.contains(": BAD"))
 }
 
-/// The first line that tells why packages cannot be upgraded.
-pub(super) fn reason(finished: &Finished) -> String {
+/// The first line that tells why packages cannot be upgraded; nothing when the failure is another one.
+pub(super) fn reason(finished: &Finished) -> Option<String> {
     let telling = |line: &&str| REASONS.iter().any(|word| line.contains(word));
-    let found = lines(finished).find(telling).unwrap_or("it finds no solution");
-    found.trim_start_matches("- ").trim_start_matches("Problem: ").to_owned()
+    let found = lines(finished).find(telling)?;
+    Some(found.trim_start_matches("- ").trim_start_matches("Problem: ").to_owned())
 }
 
 fn lines(finished: &Finished) -> impl Iterator<Item = &str> {
@@ -212,12 +218,12 @@ mod tests {
             (
                 "Error: \n Problem: problem with installed package a-1-1.noarch\n  - package b-1-1.noarch \
                  conflicts with a provided by a-1-1.noarch\n",
-                "package b-1-1.noarch conflicts with a provided by a-1-1.noarch",
+                Some("package b-1-1.noarch conflicts with a provided by a-1-1.noarch"),
             ),
-            ("Problem: b-1-1.noarch conflicts with a", "b-1-1.noarch conflicts with a"),
-            ("nonsense", "it finds no solution"),
+            ("Problem: b-1-1.noarch conflicts with a", Some("b-1-1.noarch conflicts with a")),
+            ("nonsense", None),
         ] {
-            assert_eq!(reason(&finished(words)), expected);
+            assert_eq!(reason(&finished(words)).as_deref(), expected);
         }
     }
 
