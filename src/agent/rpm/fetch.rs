@@ -222,20 +222,11 @@ impl Fetch<'_> {
             arguments.extend(excludes);
         }
         arguments.extend(lenient.map(ToOwned::to_owned));
-        arguments.extend(targets.iter().map(|target| self.spell(target)));
+        // Without architectures: those of one name must have one version, and only by the name alone
+        // does dnf follow a package to a new one.
+        let names: BTreeSet<&PackageName> = targets.iter().map(|target| &target.name).collect();
+        arguments.extend(names.into_iter().map(ToString::to_string));
         process::run(self.row.program, &arguments, ENVIRONMENT, Echo::Shown)
-    }
-
-    /// A package's name, with its architecture only where there are several: dnf follows a package
-    /// to its new name only by the name alone.
-    fn spell(&self, target: &Target) -> String {
-        let others = self.before.find(&target.name);
-        let is_other = |it: &InstalledPackage| it.architecture != target.architecture;
-        if others.into_iter().any(is_other) {
-            format!("{}.{}", target.name, target.architecture)
-        } else {
-            target.name.to_string()
-        }
     }
 
     /// The downloaded packages, out of whatever folders the manager has put them into.

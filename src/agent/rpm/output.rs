@@ -96,7 +96,8 @@ pub(super) fn damage(verbose: &str) -> Option<&str> {
 /// The first line that tells why packages cannot be upgraded; nothing when the failure is another one.
 pub(super) fn reason(finished: &Finished) -> Option<String> {
     let telling = |line: &&str| REASONS.iter().any(|word| line.contains(word));
-    let found = lines(finished).find(telling)?;
+    let is_problem = |line: &&str| line.contains("Problem");
+    let found = lines(finished).find(telling).or_else(|| lines(finished).find(is_problem))?;
     Some(found.trim_start_matches("- ").trim_start_matches("Problem: ").to_owned())
 }
 
@@ -221,6 +222,10 @@ mod tests {
                 Some("package b-1-1.noarch conflicts with a provided by a-1-1.noarch"),
             ),
             ("Problem: b-1-1.noarch conflicts with a", Some("b-1-1.noarch conflicts with a")),
+            (
+                "Error: \n Problem: a.i686 has inferior architecture",
+                Some("a.i686 has inferior architecture"),
+            ),
             ("nonsense", None),
         ] {
             assert_eq!(reason(&finished(words)).as_deref(), expected);

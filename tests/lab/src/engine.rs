@@ -80,6 +80,14 @@ impl Engine {
         }
     }
 
+    /// The folder where our own engine keeps images' blobs, named after their digests.
+    pub fn content_store(&self) -> Option<PathBuf> {
+        match &self.kind {
+            Kind::Existing { .. } => None,
+            Kind::Own(own) => Some(own.content_store()).filter(|folder| folder.is_dir()),
+        }
+    }
+
     /// The server of the lab's repositories for this engine, running.
     pub fn repository_server(&self) -> Result<RepositoryServer> {
         let server = match &self.kind {

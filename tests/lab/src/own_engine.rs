@@ -115,6 +115,11 @@ impl OwnEngine {
         self.release
     }
 
+    /// Where it keeps images' blobs, each named after its digest: containerd's content store.
+    pub fn content_store(&self) -> PathBuf {
+        self.home.join("data/containerd/daemon/io.containerd.content.v1.content/blobs/sha256")
+    }
+
     /// The engine's first process; the only one in its namespaces that the machine can end alone.
     pub fn daemon(&self) -> RecordedProcess {
         RecordedProcess::at(self.home.join("dockerd.process"))

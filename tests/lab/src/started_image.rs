@@ -11,11 +11,11 @@ use crate::family::{FAMILIES, Family};
 /// The label of every container that the lab starts, by which others know it is not theirs.
 pub const CONTAINER_LABEL: &str = "suture.lab.container";
 
-/// Writes the content of every file, one fact a line behind its kind.
+/// Writes the checksum and size of every file, one fact a line behind its kind.
 const CONTENT: &str = r#"
 tab="$(printf '\t')"
 find / -xdev -type f ! -path /etc/hosts ! -path /etc/hostname ! -path /etc/resolv.conf \
-    ! -path /.dockerenv -print0 | xargs -0 sha256sum | sed "s/^/content\t/; s/  \//\t/"
+    ! -path /.dockerenv -print0 | xargs -0 cksum | sed "s/^/content\t/; s/ \//\t/"
 "#;
 
 /// Everything inside a started container.
@@ -50,7 +50,7 @@ pub struct System {
 pub struct Path {
     /// Type, mode, owner and link target.
     pub attributes: String,
-    /// The digest of a file's content.
+    /// The checksum and the size of a file's content.
     pub content: Option<String>,
 }
 

@@ -279,12 +279,13 @@ impl Tables {
         let (our_best, their_best) = (fastest(way)?, fastest(plain)?);
         let (ours, theirs) = (median_build(of(way)?)?, median_build(of(plain)?)?);
         let (our_image, their_image) = (contest.result(way)?, contest.result(plain)?);
-        let layer = |image: &crate::stored_image::StoredImage| {
+        let layer = |image: &crate::stored_image::StoredImage| -> Result<(f64, f64)> {
             let size = image.layers.last().map_or(0, |layer| layer.size);
-            (number(size), number(u64::try_from(image.last_layer.len()).unwrap_or(u64::MAX)))
+            let entries = u64::try_from(image.last_layer()?.len())?;
+            Ok((number(size), number(entries)))
         };
-        let (our_layer, our_entries) = layer(&our_image);
-        let (their_layer, their_entries) = layer(&their_image);
+        let (our_layer, our_entries) = layer(&our_image)?;
+        let (their_layer, their_entries) = layer(&their_image)?;
         let name = way.name();
         let time = format!("{name}: time");
         match targets.time {

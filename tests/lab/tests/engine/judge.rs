@@ -56,9 +56,10 @@ pub(crate) fn patched(
     expect: &Expect,
     original: &Observed,
     result: &Observed,
+    layer: &[Entry],
     said: &str,
 ) -> Vec<String> {
-    let judge = Judge { expect, original, result };
+    let judge = Judge { expect, original, result, layer };
     [
         judge.packages(said),
         judge.database(),
@@ -76,6 +77,8 @@ struct Judge<'a> {
     expect: &'a Expect,
     original: &'a Observed,
     result: &'a Observed,
+    /// What the new layer holds.
+    layer: &'a [Entry],
 }
 
 impl Judge<'_> {
@@ -257,7 +260,7 @@ impl Judge<'_> {
             .flat_map(|(_, paths)| paths)
             .map(|path| before.merged(path))
             .collect();
-        let entries = &self.result.stored.last_layer;
+        let entries = self.layer;
         let mut complaints = Vec::new();
         for entry in entries {
             let path = entry.path.as_str();

@@ -176,12 +176,11 @@ impl Scenario {
             if self.expect.outcome == Outcome::Patched {
                 let original = stage.original(&original)?;
                 let observed = Observed::of(stage, &result)?;
-                measured.layer = observed
-                    .stored
-                    .layers
-                    .last()
-                    .map(|layer| (observed.stored.last_layer.len(), layer.size));
-                complaints.extend(judge::patched(&self.expect, &original, &observed, &done.output));
+                let layer = observed.stored.last_layer()?;
+                let stored = observed.stored.layers.last();
+                measured.layer = stored.map(|stored| (layer.len(), stored.size));
+                let said = &done.output;
+                complaints.extend(judge::patched(&self.expect, &original, &observed, &layer, said));
             } else {
                 let original = StoredImage::read(engine, &original)?;
                 let stored = StoredImage::read(engine, &result)?;
