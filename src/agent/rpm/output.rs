@@ -110,15 +110,17 @@ fn lines(finished: &Finished) -> impl Iterator<Item = &str> {
 ///
 /// The exit code tells not enough: it is 0 for a file without a signature.
 pub(super) fn unsigned(verbose: &str) -> Vec<&str> {
-    let mut unsigned = Vec::new();
+    let mut files: Vec<(&str, bool)> = Vec::new();
     for line in verbose.lines() {
+        let is_good = line.ends_with(": OK") && line.to_ascii_lowercase().contains("signature");
         if line.starts_with('/') {
-            unsigned.push(line.trim_end_matches(':'));
-        } else if line.to_ascii_lowercase().contains("signature") && line.ends_with(": OK") {
-            unsigned.pop_if(|_| true);
+            files.push((line.trim_end_matches(':'), false));
+        } else if let Some((_, is_signed)) = files.last_mut() {
+            // A file may have several signatures.
+            *is_signed |= is_good;
         }
     }
-    unsigned
+    files.into_iter().filter(|(_, is_signed)| !is_signed).map(|(file, _)| file).collect()
 }
 
 /// A package that has a newer version.
@@ -234,10 +236,12 @@ mod tests {
 
     #[test]
     fn signatures() {
-        let verbose = "/a/signed.rpm:\n    Header V4 RSA/SHA256 Signature, key ID f782ffa6: OK\n    \
-            Header SHA256 digest: OK\n/a/unsigned.rpm:\n    Header RSA signature: NOTFOUND\n    \
-            MD5 digest: OK\n/a/unknown.rpm:\n    Header V4 RSA/SHA256 Signature, key ID f782ffa6: NOKEY\n";
+        let verbose = "/a/unsigned.rpm:\n    Header RSA signature: NOTFOUND\n    MD5 digest: OK\n\
+            /a/signed.rpm:\n    Header V4 RSA/SHA256 Signature, key ID f782ffa6: OK\n    \
+            Header SHA256 digest: OK\n    V4 RSA/SHA256 Signature, key ID f782ffa6: OK\n\
+            /a/unknown.rpm:\n    Header V4 RSA/SHA256 Signature, key ID f782ffa6: NOKEY\n";
         assert_eq!(unsigned(verbose), ["/a/unsigned.rpm", "/a/unknown.rpm"]);
+        assert_eq!(damage(verbose), None);
     }
 
     #[test]
