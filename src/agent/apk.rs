@@ -43,9 +43,6 @@ const TRACES: &[Trace] = &[
     Trace::File("usr/lib/apk/db/lock"),
     Trace::Folder("lib/apk/exec"),
     Trace::Folder("usr/lib/apk/exec"),
-    Trace::File("etc/passwd-"),
-    Trace::File("etc/group-"),
-    Trace::File("etc/shadow-"),
 ];
 
 /// Words of apk by what they mean; the first row that matches decides.

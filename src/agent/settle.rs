@@ -51,6 +51,20 @@ pub(super) enum Trace {
     Suffix(&'static str, &'static str),
 }
 
+/// What programs leave that packages' scripts start, whatever the package manager.
+const TRACES_OF_SCRIPTS: &[Trace] = &[
+    Trace::File("var/cache/ldconfig/aux-cache"),
+    Trace::Folder("var/cache/man"),
+    Trace::Folder("var/cache/fontconfig"),
+    Trace::File("etc/.pwd.lock"),
+    Trace::File("etc/passwd-"),
+    Trace::File("etc/group-"),
+    Trace::File("etc/shadow-"),
+    Trace::File("etc/gshadow-"),
+    Trace::File("etc/subuid-"),
+    Trace::File("etc/subgid-"),
+];
+
 /// A point in time of the clock that file systems use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment {
@@ -92,7 +106,7 @@ pub(super) fn run(settle: &Settle<'_>) -> Result<(), Failure> {
 
 impl Settle<'_> {
     fn undo_traces(&self) -> io::Result<()> {
-        for trace in self.remains.traces {
+        for trace in self.remains.traces.iter().chain(TRACES_OF_SCRIPTS) {
             match trace {
                 Trace::File(path) => self.undo(Path::new(path))?,
                 Trace::Folder(folder) => self.undo(Path::new(folder))?,

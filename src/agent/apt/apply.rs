@@ -34,17 +34,7 @@ const TRACES: &[Trace] = &[
     Trace::Folder("var/lib/apt/lists"),
     Trace::Suffix("var/cache/debconf", "-old"),
     Trace::Folder("var/cache/debconf/tmp.ci"),
-    Trace::File("var/cache/ldconfig/aux-cache"),
-    Trace::Folder("var/cache/man"),
-    Trace::Folder("var/cache/fontconfig"),
     Trace::File("var/log/fontconfig.log"),
-    Trace::File("etc/.pwd.lock"),
-    Trace::File("etc/passwd-"),
-    Trace::File("etc/group-"),
-    Trace::File("etc/shadow-"),
-    Trace::File("etc/gshadow-"),
-    Trace::File("etc/subuid-"),
-    Trace::File("etc/subgid-"),
 ];
 
 /// Upgrades; what comes back says what is to be settled afterwards.

@@ -28,16 +28,6 @@ const TRACES: &[Trace] = &[
     Trace::File("var/lib/rpm/__db.001"),
     Trace::File("var/lib/rpm/__db.002"),
     Trace::File("var/lib/rpm/__db.003"),
-    Trace::File("var/cache/ldconfig/aux-cache"),
-    Trace::Folder("var/cache/man"),
-    Trace::Folder("var/cache/fontconfig"),
-    Trace::File("etc/.pwd.lock"),
-    Trace::File("etc/passwd-"),
-    Trace::File("etc/group-"),
-    Trace::File("etc/shadow-"),
-    Trace::File("etc/gshadow-"),
-    Trace::File("etc/subuid-"),
-    Trace::File("etc/subgid-"),
 ];
 
 /// Logs of changes that rpm has not yet put into its database. With changes in it before, it is part
