@@ -203,6 +203,9 @@ impl OwnEngine {
     fn write_settings(&self, tools: &Path) -> Result<()> {
         let settings = json!({
             "bip": network::BRIDGE,
+            // The engine looks at the records of all builds whenever it removes a container or an image:
+            // the 3,600 of two days made `docker image rm` take 1.3 s instead of 0.1.
+            "builder": { "history": { "maxAge": "10m", "maxEntries": 50 } },
             "cgroup-parent": format!("/{}", self.control_group()),
             "data-root": self.home.join("data"),
             "dns": [network::NAME_SERVER],

@@ -1,15 +1,31 @@
 //! An image as somebody sees it who starts it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Stdio;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::process::{self, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 
+use crate::digest;
 use crate::engine::Engine;
 use crate::family::{FAMILIES, Family};
+use crate::folder::LabFolder;
+use crate::stored_image::Layer;
 
 /// The label of every container that the lab starts, by which others know it is not theirs.
 pub const CONTAINER_LABEL: &str = "suture.lab.container";
+
+/// Where the lab keeps what it has seen inside of images.
+const SEEN: &str = "seen";
+
+/// How long a look that nobody wants is kept.
+const OF_NO_USE: Duration = Duration::from_hours(24);
 
 /// Writes the checksum and size of every file, one fact a line behind its kind.
 const CONTENT: &str = r#"
@@ -57,16 +73,55 @@ pub struct Path {
 impl System {
     /// Starts an image and looks around.
     pub fn look(engine: &Engine, image: &str) -> Result<Self> {
-        let said = run(engine, &["--user=0", "--entrypoint=sh", image, "-c", &script()])?;
-        let mut lines = said.output.lines();
+        let system = Self::parse(&facts(engine, image)?);
+        system.with_context(|| format!("cannot look into {image}"))
+    }
+
+    /// The same, unless somebody has looked at the very same layers with the same eyes before: what that
+    /// wrote is kept in the lab's folder.
+    pub fn look_once(engine: &Engine, image: &str, layers: &[Layer]) -> Result<Self> {
+        let digests = layers.iter().map(|layer| layer.digest.as_str());
+        let key: Vec<&str> = [SCRIPT.as_str()].into_iter().chain(digests).collect();
+        let name = format!("{}.gz", digest::of_bytes(key.join("\n").as_bytes()));
+        let path = engine.folder().folder(SEEN)?.join(name);
+        if let Ok(mut file) = File::options().read(true).write(true).open(&path) {
+            let mut facts = String::new();
+            GzDecoder::new(&mut file).read_to_string(&mut facts).context("a look is spoilt")?;
+            file.set_modified(SystemTime::now()).context("cannot note a look's use")?;
+            return Self::parse(&facts);
+        }
+        let facts = facts(engine, image)?;
+        let system = Self::parse(&facts).with_context(|| format!("cannot look into {image}"))?;
+        let unfinished = path.with_extension(process::id().to_string());
+        let mut encoder = GzEncoder::new(File::create(&unfinished)?, Compression::fast());
+        encoder.write_all(facts.as_bytes())?;
+        encoder.finish()?;
+        fs::rename(&unfinished, &path).context("cannot keep a look")?;
+        Ok(system)
+    }
+
+    /// Forgets the looks at layers that have not been of use for a day.
+    pub fn forget_old_looks(folder: &LabFolder) -> Result<()> {
+        for entry in fs::read_dir(folder.folder(SEEN)?)? {
+            let entry = entry?;
+            let used = entry.metadata()?.modified()?;
+            if used.elapsed().is_ok_and(|unused| unused > OF_NO_USE) {
+                fs::remove_file(entry.path()).context("cannot remove a look")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in all that [`SCRIPT`] writes.
+    fn parse(facts: &str) -> Result<Self> {
+        let mut lines = facts.lines();
         let family =
             lines.next().and_then(|name| FAMILIES.into_iter().find(|row| row.name == name));
-        let family = family.with_context(|| format!("of no family: {image}: {}", said.errors))?;
-        let mut system = Self::empty(family);
+        let mut system = Self::empty(family.context("a system of no family")?);
         for line in lines {
             system.note(line).with_context(|| format!("cannot understand: {line}"))?;
         }
-        ensure!(!system.packages.is_empty(), "cannot look into {image}: {}", said.errors);
+        ensure!(!system.packages.is_empty(), "a system without packages");
         Ok(system)
     }
 
@@ -168,11 +223,18 @@ pub fn name_of(package: &str) -> &str {
 }
 
 /// Writes all that [`System`] knows, the family's name first.
-fn script() -> String {
+static SCRIPT: LazyLock<String> = LazyLock::new(|| {
     let rows = FAMILIES.map(|Family { name, database, look, .. }| {
         format!("if [ -e {database} ]; then echo {name}\n{CONTENT}{look}exit\nfi\n")
     });
     rows.concat()
+});
+
+/// What [`SCRIPT`] writes in an image.
+fn facts(engine: &Engine, image: &str) -> Result<String> {
+    let said = run(engine, &["--user=0", "--entrypoint=sh", image, "-c", &SCRIPT])?;
+    ensure!(!said.output.is_empty(), "cannot look into {image}: {}", said.errors);
+    Ok(said.output)
 }
 
 /// What a container said before it ended.

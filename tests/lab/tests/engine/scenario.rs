@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
+use serde_json::Value;
 use suture_lab::docker_api;
 use suture_lab::engine::Engine;
 use suture_lab::frontend_image;
 use suture_lab::lab_image::{self, IMAGES};
-use suture_lab::program;
 use suture_lab::started_image::CONTAINER_LABEL;
 use suture_lab::stored_image::StoredImage;
 use suture_lab::trivy_report::{self, Finding};
@@ -55,6 +55,9 @@ pub(crate) struct Scenario {
     /// Whether no other scenario may run meanwhile.
     #[serde(default)]
     pub(crate) alone: bool,
+    /// Whether it mostly waits, so that others better run meanwhile.
+    #[serde(default)]
+    waits: bool,
     /// What must come of it.
     expect: Expect,
 }
@@ -108,7 +111,8 @@ pub(crate) enum Outcome {
     Failed,
 }
 
-/// All scenarios, in the order of their names.
+/// All scenarios, in the order of their names; those that nobody else may run with, and those that wait,
+/// come first, so that all cores have work to the end.
 pub(crate) fn all() -> Result<Vec<Scenario>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let mut scenarios = Vec::new();
@@ -117,7 +121,9 @@ pub(crate) fn all() -> Result<Vec<Scenario>> {
     {
         scenarios.push(Scenario::read(entry?.path())?);
     }
-    scenarios.sort_by(|one: &Scenario, other| one.name.cmp(&other.name));
+    scenarios.sort_by_key(|scenario: &Scenario| {
+        (!scenario.alone, !scenario.waits, scenario.name.clone())
+    });
     Ok(scenarios)
 }
 
@@ -286,22 +292,22 @@ fn exists(engine: &Engine, image: &str) -> Result<bool> {
 
 /// Removes an image if the engine has it.
 fn remove(engine: &Engine, image: &str) -> Result<()> {
-    if exists(engine, image)? {
-        program::run(engine.docker()?.args(["image", "rm", image]))?;
-    }
-    Ok(())
+    docker_api::remove(&engine.socket(), &format!("/images/{image}"))
 }
 
 /// The containers of some images that the lab has not started itself, running or not. Other people
 /// may use the engine too, with other images.
 fn containers(engine: &Engine, images: &[&str]) -> Result<Vec<String>> {
-    let list = ["container", "ls", "--all", "--format", "{{.ID}} {{.Image}} {{.Labels}}"];
-    let listed = program::output(engine.docker()?.args(list))?;
-    let is_one = |line: &&str| {
-        line.split(' ').nth(1).is_some_and(|image| images.contains(&image))
-            && !line.contains(CONTAINER_LABEL)
+    let all = docker_api::get(&engine.socket(), "/containers/json?all=1")?;
+    let is_one = |container: &&Value| {
+        container.get("Image").and_then(Value::as_str).is_some_and(|image| images.contains(&image))
+            && container.pointer(&format!("/Labels/{CONTAINER_LABEL}")).is_none()
     };
-    Ok(listed.lines().filter(is_one).map(str::to_owned).collect())
+    let described = |container: &Value| {
+        let facts = ["/Id", "/Image", "/Command"].map(|fact| container.pointer(fact));
+        facts.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+    };
+    Ok(all.as_array().into_iter().flatten().filter(is_one).map(described).collect())
 }
 
 /// The containers of some images that were not there before and do not go away.

@@ -79,7 +79,9 @@ impl Stage {
     pub(crate) fn system(&self, image: &str, stored: &StoredImage) -> Result<Arc<System>> {
         let layers: Vec<&str> = stored.layers.iter().map(|layer| layer.digest.as_str()).collect();
         let engine = self.engine()?;
-        once(&self.systems, &layers.join(" "), || System::look(engine, image).map(Arc::new))
+        once(&self.systems, &layers.join(" "), || {
+            System::look_once(engine, image, &stored.layers).map(Arc::new)
+        })
     }
 
     /// Notes what a scenario has cost.
@@ -121,7 +123,9 @@ fn once<T: Clone>(known: &Known<T>, name: &str, find: impl FnOnce() -> Result<T>
 /// Makes everything that every scenario needs.
 fn prepare() -> Result<Engine> {
     let chosen = std::env::var("SUTURE_LAB_ENGINE").ok().filter(|version| !version.is_empty());
-    let engine = Engine::usable(&LabFolder::locate()?, chosen.as_deref())?;
+    let folder = LabFolder::locate()?;
+    System::forget_old_looks(&folder)?;
+    let engine = Engine::usable(&folder, chosen.as_deref())?;
     frontend_image::build(&engine, &frontend_image::name())?;
     engine.repository_server()?;
     lab_image::ensure(&engine, "lab/debian:hermetic")?;
