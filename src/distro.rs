@@ -94,7 +94,8 @@ const FIELDS: [&str; 8] = [
 fn parse_assignment(line: &str) -> Option<(String, String)> {
     let (name, value) = line.split_once('=')?;
     let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    if name.is_empty() || !name.chars().all(is_name) {
+    // Values are shown: what is not to be printed is no value (os-release(5)).
+    if name.is_empty() || !name.chars().all(is_name) || value.contains(char::is_control) {
         return None;
     }
     Some((name.to_owned(), unquote(value)?))
@@ -203,8 +204,17 @@ const UBUNTU_RELEASES: &[Release] = &[
     release("12.04", 2017, 4, 28),
     release("14.04", 2019, 4, 25),
     release("16.04", 2021, 4, 30),
+    release("16.10", 2017, 7, 20),
+    release("17.04", 2018, 1, 13),
+    release("17.10", 2018, 7, 19),
     release("18.04", 2023, 5, 31),
+    release("18.10", 2019, 7, 18),
+    release("19.04", 2020, 1, 23),
+    release("19.10", 2020, 7, 17),
     release("20.04", 2025, 5, 29),
+    release("20.10", 2021, 7, 22),
+    release("21.04", 2022, 1, 20),
+    release("21.10", 2022, 7, 14),
     release("22.04", 2027, 6, 1),
     release("22.10", 2023, 7, 20),
     release("23.04", 2024, 1, 25),
@@ -219,6 +229,10 @@ const UBUNTU_RELEASES: &[Release] = &[
 
 /// End of support of the branches of Alpine, as its release table has it.
 const ALPINE_RELEASES: &[Release] = &[
+    release("3.10", 2021, 5, 1),
+    release("3.11", 2021, 11, 1),
+    release("3.12", 2022, 5, 1),
+    release("3.13", 2022, 11, 1),
     release("3.14", 2023, 5, 1),
     release("3.15", 2023, 11, 1),
     release("3.16", 2024, 5, 23),
@@ -251,6 +265,7 @@ const AZURE_RELEASES: &[Release] =
 
 /// centos.org, «End Dates». `CentOS` Linux 8, which ended on 2021-12-31, says the same of itself as Stream 8.
 const CENTOS_RELEASES: &[Release] = &[
+    release("6", 2020, 11, 30),
     release("7", 2024, 6, 30),
     release("8", 2024, 5, 31),
     release("9", 2027, 5, 31),
@@ -259,6 +274,8 @@ const CENTOS_RELEASES: &[Release] = &[
 
 /// Fedora's schedules, as endoflife.date has them: four weeks after the release after the next.
 const FEDORA_RELEASES: &[Release] = &[
+    release("35", 2022, 12, 13),
+    release("36", 2023, 5, 16),
     release("37", 2023, 12, 5),
     release("38", 2024, 5, 21),
     release("39", 2024, 11, 26),
@@ -270,6 +287,9 @@ const FEDORA_RELEASES: &[Release] = &[
 
 /// en.opensuse.org/Lifetime.
 const LEAP_RELEASES: &[Release] = &[
+    release("15.0", 2019, 12, 3),
+    release("15.1", 2021, 2, 2),
+    release("15.2", 2022, 1, 4),
     release("15.3", 2022, 12, 31),
     release("15.4", 2023, 12, 7),
     release("15.5", 2024, 12, 31),
@@ -295,6 +315,7 @@ const PHOTON_RELEASES: &[Release] = &[
 
 /// Red Hat, «Enterprise Linux Life Cycle», maintenance support.
 const RHEL_RELEASES: &[Release] = &[
+    release("6", 2020, 11, 30),
     release("7", 2024, 6, 30),
     release("8", 2029, 5, 31),
     release("9", 2032, 5, 31),
@@ -308,6 +329,8 @@ const ROCKY_RELEASES: &[Release] =
 /// SUSE, «Product Support Lifecycle», general support.
 const SLE_RELEASES: &[Release] = &[
     release("12.5", 2024, 10, 31),
+    release("15.1", 2021, 1, 31),
+    release("15.2", 2021, 12, 31),
     release("15.3", 2022, 12, 31),
     release("15.4", 2023, 12, 31),
     release("15.5", 2024, 12, 31),
@@ -404,13 +427,21 @@ pub fn identify(os_release: &OsRelease) -> Result<&'static Distro, DistroError> 
     Err(DistroError::NoId)
 }
 
-/// The last day on which the image's release gets security updates, if we know it.
+/// The last day on which the image's release gets security updates, if we know it. Of releases older than all
+/// that we know, it was that of the oldest at the latest.
 ///
 /// Only by `ID`: what a distribution made from another one is numbered or supported by tells `ID_LIKE` not.
 pub fn end_of_life(os_release: &OsRelease) -> Option<Date> {
     let version_id = os_release.version_id()?;
     let releases = find(os_release.id())?.releases;
-    release_of(releases, version_id).map(|release| release.end_of_life)
+    let is_older = |release: &&Release| numbers(version_id) < numbers(release.version_id);
+    let oldest = releases.iter().min_by_key(|release| numbers(release.version_id)).filter(is_older);
+    release_of(releases, version_id).or(oldest).map(|release| release.end_of_life)
+}
+
+/// The numbers of a release, for their order; one that is not made of numbers is newer than all.
+fn numbers(version: &str) -> Vec<u64> {
+    version.split('.').map(|part| part.parse().unwrap_or(u64::MAX)).collect()
 }
 
 /// The value of `$releasever` in the addresses of rpm's repositories, if `VERSION_ID` tells.
@@ -535,7 +566,10 @@ mod tests {
         for (text, expected) in [
             ("ID=ubuntu\nVERSION_ID=\"22.04\"", Some(date(2027, 6, 1))),
             ("ID=debian", None),
+            ("ID=debian\nVERSION_ID=5", Some(date(2018, 5, 31))),
             ("ID=debian\nVERSION_ID=99", None),
+            ("ID=alpine\nVERSION_ID=3.9.6", Some(date(2021, 5, 1))),
+            ("ID=fedora\nVERSION_ID=rawhide", None),
             ("ID=pop\nID_LIKE=ubuntu\nVERSION_ID=22.04", None),
         ] {
             assert_eq!(end_of_life(&OsRelease::parse(text.as_bytes())), expected, "{text}");

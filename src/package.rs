@@ -57,6 +57,19 @@ impl fmt::Display for Excerpt {
     }
 }
 
+/// Longest part of another program's words that is shown.
+const WORDS_LIMIT: usize = 200;
+
+/// Another program's words, safe to print: they may come from an image.
+pub fn words_of(text: &str) -> String {
+    let printed = |character: char| if character.is_control() { '�' } else { character };
+    let mut shown: String = text.chars().take(WORDS_LIMIT).map(printed).collect();
+    if text.chars().nth(WORDS_LIMIT).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// What a text was meant to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameKind {
@@ -314,6 +327,13 @@ mod tests {
         for text in ["", "-x", "a b", "[ab]", "a,b"] {
             assert!(text.parse::<NamePattern>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn words_cannot_steer_a_terminal() {
+        assert_eq!(words_of("a\u{1b}[2Jb"), "a�[2Jb");
+        assert_eq!(words_of(&"a".repeat(201)).chars().count(), 201);
+        assert_eq!(words_of(&"a".repeat(200)), "a".repeat(200));
     }
 
     #[test]

@@ -127,8 +127,12 @@ impl Plan {
             let Some(missed) = missed else { continue };
             let enough = match (required, reached(&assessment.name, architecture)) {
                 (Some(required), Some(version)) => version >= *required,
-                (None, version) => version.is_some(),
-                (Some(_), None) => false,
+                // Whoever wants the newest has it when no repository has a newer one.
+                (None, Some(version)) => {
+                    matches!(missed.reason, UnmetReason::NoCandidate { .. })
+                        || assessment.installed.as_ref().is_none_or(|old| version > *old)
+                }
+                (_, None) => false,
             };
             if !enough {
                 assessment.verdict = Verdict::Unmet(required.clone(), missed.reason.clone());
@@ -319,6 +323,21 @@ mod tests {
             ]
         );
         assert_eq!(plan.unmet().count(), 2);
+    }
+
+    #[test]
+    fn the_newest_is_not_reached_by_what_is_there() {
+        let becomes = |to: &str, reason: UnmetReason| {
+            let name = "tzdata".parse().unwrap();
+            let unmet = [Unmet { name, architecture: "all".parse().unwrap(), reason }];
+            let reached = |_: &_, _: &_| Some(Version::parse(Scheme::Deb, to).unwrap());
+            plan(&[("tzdata", "")], &[]).after_fetch(&unmet, &[], reached).unmet().count()
+        };
+        let none = UnmetReason::NoCandidate { newest: "2026a".to_owned() };
+        let conflict = UnmetReason::Unsolvable { because: "a conflict".to_owned() };
+        assert_eq!(becomes("2026a", none), 0);
+        assert_eq!(becomes("2026a", conflict.clone()), 1);
+        assert_eq!(becomes("2026b", conflict), 0);
     }
 
     #[test]

@@ -245,12 +245,18 @@ fn unmet_target(target: &Target, reason: UnmetReason) -> Unmet {
 /// Targets that apk has upgraded as far as it could, and that are not enough.
 fn missed(targets: &[&Target], before: &Installed, after: &Installed) -> Vec<Unmet> {
     let missed = |target: &Target| {
-        let required = Version::parse(Scheme::Apk, target.at_least.as_ref()?).ok()?;
         let newest = after.database.find(&target.name).next().map(|package| &package.version);
-        if newest.is_some_and(|version| *version >= required) {
+        let pinned = before.pins.contains_key(&target.name);
+        let enough = match &target.at_least {
+            Some(required) => {
+                let required = Version::parse(Scheme::Apk, required).ok()?;
+                newest.is_some_and(|version| *version >= required)
+            }
+            None => !pinned,
+        };
+        if enough {
             return None;
         }
-        let pinned = before.pins.contains_key(&target.name);
         let newest = newest.map_or_else(String::new, ToString::to_string);
         let reason = if pinned { UnmetReason::Held } else { UnmetReason::NoCandidate { newest } };
         Some(unmet_target(target, reason))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::code::Code;
 use crate::fixes::Demand;
-use crate::package::{Architecture, PackageName};
+use crate::package::{Architecture, PackageName, words_of};
 use crate::patch::task::{Manager, UnmetReason, Upgrade};
 use crate::plan::{Assessment, Obstacle, Plan, Verdict};
 use crate::reference::ImageReference;
@@ -288,15 +288,18 @@ fn some_of(items: &[&str]) -> String {
 /// A reason for the user.
 pub fn reason(reason: &UnmetReason) -> String {
     match reason {
+        UnmetReason::NoCandidate { newest } if newest.is_empty() => {
+            "no repository has it".to_owned()
+        }
         UnmetReason::NoCandidate { newest } => {
-            format!("the newest in the repositories is {newest}")
+            format!("the newest in the repositories is {}", words_of(newest))
         }
         UnmetReason::Held => "held by the image".to_owned(),
         UnmetReason::Removal { of } => {
             let names: Vec<&str> = of.iter().map(PackageName::as_str).collect();
             format!("would remove {}", some_of(&names))
         }
-        UnmetReason::Unsolvable { because } => because.clone(),
+        UnmetReason::Unsolvable { because } => words_of(because),
         UnmetReason::NotInstalled => "not installed in this image".to_owned(),
     }
 }
