@@ -59,8 +59,9 @@ const LOG: &str = "-wal";
 const PROGRAMS: [(&str, RpmManager); 7] = [
     ("/usr/bin/dnf5", RpmManager::Dnf5),
     ("/usr/bin/dnf-3", RpmManager::Dnf4),
-    ("/usr/bin/dnf", RpmManager::Dnf4),
+    // Amazon Linux 2023's minimal images have a `dnf` that is a link to it.
     ("/usr/bin/microdnf", RpmManager::Microdnf),
+    ("/usr/bin/dnf", RpmManager::Dnf4),
     ("/usr/bin/tdnf", RpmManager::Tdnf),
     ("/usr/bin/zypper", RpmManager::Zypper),
     ("/usr/bin/yum", RpmManager::Yum),

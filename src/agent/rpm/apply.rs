@@ -25,10 +25,12 @@ const TRACES: &[Trace] = &[
     Trace::File("var/lib/rpm/rpmdb.sqlite-shm"),
     Trace::File("usr/lib/sysimage/rpm/rpmdb.sqlite-shm"),
     Trace::File("var/lib/rpm/.dbenv.lock"),
-    Trace::File("var/lib/rpm/__db.001"),
-    Trace::File("var/lib/rpm/__db.002"),
-    Trace::File("var/lib/rpm/__db.003"),
 ];
+
+/// What Berkeley DB keeps in memory of rpm's database, as files that programs share. They fit the database no more
+/// than the image's own would, which may be there from its making: rpm makes them anew.
+const SHARED_MEMORY: [&str; 3] =
+    ["/var/lib/rpm/__db.001", "/var/lib/rpm/__db.002", "/var/lib/rpm/__db.003"];
 
 /// Logs of changes that rpm has not yet put into its database. With changes in it before, it is part
 /// of the database; an empty one is a trace.
@@ -49,7 +51,7 @@ pub(in super::super) fn run(
     let paths = lock.packages.iter().map(|package| files.join(&package.file)).collect();
     let packages = package_file::describe(paths)?;
     for key in keys::kept(&files.join(KEYS)) {
-        package_file::import(&key)?;
+        package_file::import(&key, time)?;
     }
     let names: BTreeSet<&PackageName> = lock.goal.iter().collect();
     let (installed, before) = (super::installed()?, file_lists(&names)?);
@@ -62,6 +64,9 @@ pub(in super::super) fn run(
     package_file::transact(&packages, &transaction)?;
     books::enter(&packages, &installed, &super::installed()?)?;
     let after = file_lists(&names)?;
+    for file in SHARED_MEMORY.iter().map(Path::new).filter(|file| file.exists()) {
+        std::fs::remove_file(file).map_err(|error| Failure::file("remove", file, &error))?;
+    }
     let is_empty = |root: &str, log: &str| {
         Path::new(root).join(log).symlink_metadata().map_or(true, |found| found.len() == 0)
     };

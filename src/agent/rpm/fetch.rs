@@ -63,6 +63,17 @@ struct LeftOut {
     something: bool,
     /// Its words about what cannot be upgraded.
     reasons: Vec<String>,
+    /// Its words about a repository that did not answer, and that the image says it can do without.
+    repository: Option<String>,
+}
+
+/// What comes of a search for targets that fit together.
+struct Parts<'t> {
+    /// Those that do.
+    reached: Vec<&'t Target>,
+    /// How many of them were downloaded last, and nothing else.
+    downloaded: usize,
+    left_out: LeftOut,
 }
 
 /// How a manager's attempt to download ends.
@@ -71,6 +82,8 @@ enum Answer {
     Done {
         /// Whether it says that something is missing.
         left_out: bool,
+        /// Its words about a repository that it has done without.
+        repository: Option<String>,
     },
     /// No repository has what was asked for.
     Absent,
@@ -84,16 +97,20 @@ enum Answer {
 impl Fetch<'_> {
     fn run(&self) -> Result<(FetchOutcome, Lock), Failure> {
         let trusted = keys::trusted()?;
+        for folder in self.row.stale.iter().map(Path::new).filter(|folder| folder.exists()) {
+            std::fs::remove_dir_all(folder)
+                .map_err(|error| Failure::file("remove", folder, &error))?;
+        }
         holds::exclude(self.row.exclude, &self.task.exclude)?;
         if self.row.reach == Reach::Upgrade {
-            holds::set("/etc/dnf/dnf.conf", "keepcache=1")?;
+            holds::set("/etc/dnf/dnf.conf", "keepcache", "1")?;
         }
         let targets: Vec<&Target> = match &self.task.targets {
             Targets::Everything => Vec::new(),
             Targets::Listed(targets) => targets.iter().collect(),
         };
         let left_out = self.download(&targets)?;
-        let packages = package_file::describe(self.gather()?)?;
+        let mut packages = package_file::describe(self.gather()?)?;
         let keys = self.files.join(KEYS);
         keys::keep_new(&trusted, &keys)?;
         if self.signature == Signature::Demanded {
@@ -111,10 +128,17 @@ impl Fetch<'_> {
             package_file::transact(&packages, &transaction)?;
         }
         let after = installed()?;
+        // A manager that upgrades at once may have downloaded for attempts that came to nothing.
+        packages.retain(|file| after.installed().any(|package| file.is_of(package)));
         let unmet = match &self.task.targets {
             Targets::Everything => self.kept_back(&after, &left_out)?,
             Targets::Listed(_) => self.missed(&targets, &after, &left_out),
         };
+        if let Some(repository) = left_out.repository
+            && (targets.is_empty() || !unmet.is_empty())
+        {
+            return Err(Failure::new(AgentFailure::Unreachable, repository));
+        }
         let upgrades = changes::upgrades(&self.before, &after);
         let lock = lock(&upgrades, &packages)?;
         let removed = changes::removed(&self.before, &after);
@@ -124,8 +148,8 @@ impl Fetch<'_> {
     /// Has the manager download what the targets need; without any, all there is.
     fn download(&self, targets: &[&Target]) -> Result<LeftOut, Failure> {
         let reason = match self.ask(targets, None)? {
-            Answer::Done { left_out } => {
-                return Ok(LeftOut { something: left_out, reasons: Vec::new() });
+            Answer::Done { left_out, repository } => {
+                return Ok(LeftOut { something: left_out, reasons: Vec::new(), repository });
             }
             Answer::Absent if targets.len() <= 1 => return Ok(LeftOut::default()),
             Answer::Absent => None,
@@ -133,44 +157,59 @@ impl Fetch<'_> {
         };
         say("suture: not all upgrades are possible together, looking for those that are");
         if let (Some(reason), Some(lenient)) = (&reason, self.row.lenient)
-            && let Answer::Done { .. } = self.ask(targets, Some(lenient))?
+            && let Answer::Done { repository, .. } = self.ask(targets, Some(lenient))?
         {
-            return Ok(LeftOut { something: true, reasons: vec![reason.clone()] });
+            return Ok(LeftOut { something: true, reasons: vec![reason.clone()], repository });
         }
         match reason {
-            Some(reason) if targets.is_empty() => Err(Failure::new(
-                AgentFailure::PackageManager,
-                format!("{} finds no solution: {reason}", self.row.program),
-            )),
-            _ => self.download_one_by_one(targets),
+            Some(reason) if targets.is_empty() => Err(self.no_solution(&reason)),
+            _ => self.download_in_parts(targets),
         }
     }
 
-    /// Adds one target after the other and leaves out those that do not fit.
-    fn download_one_by_one(&self, targets: &[&Target]) -> Result<LeftOut, Failure> {
-        let mut reached: Vec<&Target> = Vec::new();
-        let mut left_out = LeftOut { something: true, reasons: Vec::new() };
-        let mut complete = false;
-        for &target in targets {
-            // What is already upgraded in the root need not be asked for again.
-            if self.row.reach == Reach::Upgrade {
-                reached.clear();
+    /// Finds the targets that fit together, which not all do, and has them downloaded.
+    fn download_in_parts(&self, targets: &[&Target]) -> Result<LeftOut, Failure> {
+        let mut parts = Parts { reached: Vec::new(), downloaded: 0, left_out: LeftOut::default() };
+        parts.left_out.something = true;
+        self.add_halves(&mut parts, targets)?;
+        let Parts { reached, downloaded, mut left_out } = parts;
+        if reached.len() != downloaded && self.row.reach == Reach::Download {
+            // What was downloaded last was with some too many.
+            match self.ask(&reached, None)? {
+                Answer::Done { repository, .. } => left_out.repository = repository,
+                Answer::Absent => {}
+                Answer::Impossible { reason } => return Err(self.no_solution(&reason)),
             }
-            reached.push(target);
-            let answer = self.ask(&reached, None)?;
-            complete = matches!(answer, Answer::Done { .. });
-            if let Answer::Impossible { reason } = answer {
-                left_out.reasons.push(reason);
-            }
-            if !complete {
-                reached.pop();
-            }
-        }
-        if !complete && !reached.is_empty() && self.row.reach == Reach::Download {
-            // What was downloaded last was with one too many.
-            self.ask(&reached, None)?;
         }
         Ok(left_out)
+    }
+
+    /// Adds what fits of the targets, which do not fit as a whole: half of them after the other.
+    fn add_halves<'t>(&self, parts: &mut Parts<'t>, targets: &[&'t Target]) -> Result<(), Failure> {
+        let (first, second) = targets.split_at(targets.len() / 2);
+        for half in [first, second].into_iter().filter(|half| !half.is_empty()) {
+            let mut together = parts.reached.clone();
+            // What is already upgraded in the root need not be asked for again.
+            if self.row.reach == Reach::Upgrade {
+                together.clear();
+            }
+            together.extend(half);
+            match self.ask(&together, None)? {
+                Answer::Done { repository, .. } => {
+                    parts.reached = together;
+                    parts.downloaded = parts.reached.len();
+                    parts.left_out.repository = repository;
+                    continue;
+                }
+                Answer::Impossible { reason } if half.len() == 1 => {
+                    parts.left_out.reasons.push(reason);
+                }
+                Answer::Absent if half.len() == 1 => {}
+                Answer::Absent | Answer::Impossible { .. } => self.add_halves(parts, half)?,
+            }
+            parts.downloaded = 0;
+        }
+        Ok(())
     }
 
     /// Has the manager download, and understands how that ends. Only a failure whose words are about
@@ -179,7 +218,8 @@ impl Fetch<'_> {
         let finished = self.call(targets, lenient)?;
         if self.is_success(&finished) {
             let left_out = LEFT_OUT.iter().any(|words| finished.stdout.contains(words));
-            return Ok(Answer::Done { left_out });
+            let repository = output::unanswered(&finished).map(ToOwned::to_owned);
+            return Ok(Answer::Done { left_out, repository });
         }
         if let Some(kind) = output::meaning(&finished) {
             return Err(self.failure(kind, &finished));
@@ -201,6 +241,11 @@ impl Fetch<'_> {
         let says =
             |words: &&str| finished.stderr.contains(words) || finished.stdout.contains(words);
         self.row.absent.iter().any(says)
+    }
+
+    fn no_solution(&self, reason: &str) -> Failure {
+        let message = format!("{} finds no solution: {reason}", self.row.program);
+        Failure::new(AgentFailure::PackageManager, message)
     }
 
     fn failure(&self, kind: AgentFailure, finished: &Finished) -> Failure {
@@ -256,10 +301,13 @@ impl Fetch<'_> {
     /// Targets that are not reached.
     fn missed(&self, targets: &[&Target], after: &Database, left_out: &LeftOut) -> Vec<Unmet> {
         let missed = |target: &&Target| {
-            let required = Version::parse(Scheme::Rpm, target.at_least.as_ref()?).ok()?;
             // One that is gone was replaced by another.
             let newest = after.get(&target.name, &target.architecture)?;
-            if newest.version >= required {
+            let enough = match &target.at_least {
+                Some(required) => newest.version >= Version::parse(Scheme::Rpm, required).ok()?,
+                None => self.before.get(&target.name, &target.architecture) != Some(newest),
+            };
+            if enough {
                 return None;
             }
             let reason = if self.configuration.holds(newest) {
@@ -322,7 +370,7 @@ impl LeftOut {
 
     /// Why this package is left out, if one of the reasons is about it.
     fn reason(&self, name: &PackageName) -> Option<UnmetReason> {
-        let about = |reason: &&String| reason.contains(name.as_str());
+        let about = |reason: &&String| output::is_about(reason, name);
         let because = self.reasons.iter().find(about)?.clone();
         Some(UnmetReason::Unsolvable { because })
     }

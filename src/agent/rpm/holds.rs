@@ -34,7 +34,11 @@ pub(super) fn exclude(how: Exclude, patterns: &[NamePattern]) -> Result<(), Fail
         Exclude::Option => Ok(()),
         Exclude::Configuration(file) => {
             let names: Vec<&str> = patterns.iter().map(NamePattern::as_str).collect();
-            set(file, &format!("exclude={}", names.join(" ")))
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            // Of two settings in one section the last one counts.
+            let (without, values) = without(&text, &EXCLUDES);
+            let all = [values.join(" "), names.join(" ")].join(" ");
+            write(Path::new(file), &in_main(&without, &format!("exclude={all}")))
         }
         Exclude::Locks(file) => {
             let file = Path::new(file);
@@ -50,12 +54,17 @@ pub(super) fn exclude(how: Exclude, patterns: &[NamePattern]) -> Result<(), Fail
     }
 }
 
-/// Adds a line to the section `[main]` of a configuration file.
-pub(super) fn set(file: &str, line: &str) -> Result<(), Failure> {
-    let file = Path::new(file);
+/// Sets something in the section `[main]` of a configuration file.
+pub(super) fn set(file: &str, name: &str, value: &str) -> Result<(), Failure> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
-    let (before, after) = text.split_once("[main]").unwrap_or(("", &text));
-    write(file, &format!("{before}[main]\n{line}\n{after}"))
+    let (without, _) = without(&text, &[name]);
+    write(Path::new(file), &in_main(&without, &format!("{name}={value}")))
+}
+
+/// A configuration file's text with one more line in the section `[main]`.
+fn in_main(text: &str, line: &str) -> String {
+    let (before, after) = text.split_once("[main]").unwrap_or(("", text));
+    format!("{before}[main]\n{line}\n{after}")
 }
 
 /// Takes all holds off, so that the manager lists what they keep back.
@@ -67,8 +76,8 @@ pub(super) fn lift() -> Result<(), Failure> {
         } else if LOCK_LISTS.contains(&name.as_str()) || name.starts_with(LOCK_FOLDER) {
             write(&file, "")?;
         } else if let Ok(text) = std::fs::read_to_string(&file) {
-            let without = without_excludes(&text);
-            if without != text {
+            let (without, excludes) = without(&text, &EXCLUDES);
+            if !excludes.is_empty() {
                 write(&file, &without)?;
             }
         }
@@ -76,21 +85,26 @@ pub(super) fn lift() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The text of a configuration file without the settings that exclude packages, and the lines that
-/// continue them.
-fn without_excludes(text: &str) -> String {
+/// The text of a configuration file without these settings and the lines that continue them, and the
+/// settings' values.
+fn without(text: &str, settings: &[&str]) -> (String, Vec<String>) {
     let mut within = false;
     let mut kept = String::new();
+    let mut values = Vec::new();
     for line in text.split_inclusive('\n') {
+        let mut value = line;
         if !line.starts_with([' ', '\t']) {
-            let setting = line.split_once('=').map_or("", |(name, _)| name.trim());
-            within = EXCLUDES.contains(&setting);
+            let (name, rest) = line.split_once('=').unwrap_or(("", line));
+            within = settings.contains(&name.trim());
+            value = rest;
         }
-        if !within {
+        if within {
+            values.push(value.trim().to_owned());
+        } else {
             kept.push_str(line);
         }
     }
-    kept
+    (kept, values)
 }
 
 #[cfg(test)]
@@ -98,9 +112,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn excludes_are_left_out() {
+    fn settings_are_left_out() {
         let text = "[main]\nexcludepkgs = a,\n  b\n\tc\nbest=1\n\n[x]\nexclude=d\nname=x\n";
-        assert_eq!(without_excludes(text), "[main]\nbest=1\n\n[x]\nname=x\n");
-        assert_eq!(without_excludes(""), "");
+        let (kept, values) = without(text, &EXCLUDES);
+        assert_eq!(kept, "[main]\nbest=1\n\n[x]\nname=x\n");
+        assert_eq!(values, ["a,", "b", "c", "d"]);
+        assert_eq!(without("", &EXCLUDES), (String::new(), Vec::new()));
+    }
+
+    #[test]
+    fn a_setting_is_added_to_the_main_section() {
+        assert_eq!(in_main("[main]\nbest=1\n", "keepcache=1"), "[main]\nkeepcache=1\n\nbest=1\n");
+        assert_eq!(in_main("", "keepcache=1"), "[main]\nkeepcache=1\n");
     }
 }

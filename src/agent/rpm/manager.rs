@@ -15,6 +15,8 @@ pub(super) struct Row {
     pub(super) reach: Reach,
     /// One more word that has it leave out what cannot be upgraded together with the rest.
     pub(super) lenient: Option<&'static str>,
+    /// Folders of metadata that it would not look behind for newer, even when told to.
+    pub(super) stale: &'static [&'static str],
     /// How it is told what not to touch.
     pub(super) exclude: Exclude,
     /// Whether it checks the packages' signatures when it downloads.
@@ -86,6 +88,7 @@ const DNF4: Row = Row {
     fetch: &["upgrade", "-y", "--refresh", "--downloadonly", "--downloaddir={packages}"],
     reach: Reach::Download,
     lenient: Some("--nobest"),
+    stale: &[],
     exclude: Exclude::Option,
     checks_signatures: true,
     successes: &[],
@@ -116,6 +119,7 @@ const DNF5: Row = Row {
     ],
     reach: Reach::Download,
     lenient: Some("--no-best"),
+    stale: &[],
     exclude: Exclude::Option,
     checks_signatures: true,
     successes: &[],
@@ -130,6 +134,7 @@ const MICRODNF: Row = Row {
     fetch: &["upgrade", "-y", "--refresh", "--setopt=cachedir={packages}"],
     reach: Reach::Upgrade,
     lenient: Some("--nobest"),
+    stale: &[],
     exclude: Exclude::Configuration("/etc/dnf/dnf.conf"),
     checks_signatures: true,
     successes: &[],
@@ -143,6 +148,7 @@ const TDNF: Row = Row {
     fetch: &["update", "-y", "--refresh", "--downloadonly", "--downloaddir={packages}"],
     reach: Reach::Download,
     lenient: Some("--skip-broken"),
+    stale: &[],
     exclude: Exclude::Option,
     checks_signatures: true,
     successes: &[],
@@ -163,6 +169,7 @@ const YUM: Row = Row {
     ],
     reach: Reach::Download,
     lenient: Some("--skip-broken"),
+    stale: &[],
     exclude: Exclude::Option,
     checks_signatures: false,
     successes: &[],
@@ -182,6 +189,8 @@ const ZYPPER: Row = Row {
     ],
     reach: Reach::Download,
     lenient: None,
+    // Without `autorefresh` it takes what is there.
+    stale: &["/var/cache/zypp/raw", "/var/cache/zypp/solv"],
     exclude: Exclude::Locks("/etc/zypp/locks"),
     checks_signatures: true,
     // A reboot, or a restart of zypper itself, is advised (zypper(8), «EXIT CODES»).

@@ -32,16 +32,15 @@ const KEYS: &str = "keys";
 const ENVIRONMENT: &[(&str, &str)] = &[("LC_ALL", "C"), ("HOME", "/root"), ("TMPDIR", path::WORK)];
 
 fn rpm(arguments: &[&str], echo: Echo) -> Result<Finished, Failure> {
-    rpm_with(arguments, None, echo)
+    rpm_at(None, arguments, echo)
 }
 
-fn rpm_with(
-    arguments: &[&str],
-    variable: Option<(&str, &str)>,
-    echo: Echo,
-) -> Result<Finished, Failure> {
+/// Runs rpm, which takes this for the time if one is given, in seconds since 1970.
+fn rpm_at(time: Option<i64>, arguments: &[&str], echo: Echo) -> Result<Finished, Failure> {
+    let time = time.map(|seconds| seconds.to_string());
+    let time = time.as_deref().map(|seconds| ("SOURCE_DATE_EPOCH", seconds));
     let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-    let environment: Vec<(&str, &str)> = ENVIRONMENT.iter().copied().chain(variable).collect();
+    let environment: Vec<(&str, &str)> = ENVIRONMENT.iter().copied().chain(time).collect();
     process::run("rpm", &arguments, &environment, echo)
 }
 

@@ -65,6 +65,15 @@ const MEANINGS: &[Meaning] = &[
     ),
 ];
 
+/// Words of managers that succeed without a repository which does not answer, because the image says they may
+/// (`skip_if_unavailable`).
+const UNANSWERED: [&str; 4] = [
+    "Ignoring repositories:",
+    "Usable URL not found",
+    "Disabling Repo:",
+    "Failed to synchronize cache for repo",
+];
+
 /// Words of lines that tell why something cannot be upgraded.
 const REASONS: [&str; 5] =
     ["conflicts with", "conflicting requests", "nothing provides", "requires", "obsoletes"];
@@ -88,6 +97,11 @@ pub(super) fn failure(program: &str, finished: &Finished) -> Failure {
     Failure::new(kind, format!("{program} failed: {}", because.unwrap_or("see above")))
 }
 
+/// The line of a manager about a repository that it has done without.
+pub(super) fn unanswered(finished: &Finished) -> Option<&str> {
+    lines(finished).find(|line| UNANSWERED.iter().any(|words| line.contains(words)))
+}
+
 /// The first line of `rpm -Kv` about something that is not as its author made it.
 pub(super) fn damage(verbose: &str) -> Option<&str> {
     verbose.lines().map(str::trim).find(|line| line.contains(": BAD"))
@@ -99,6 +113,18 @@ pub(super) fn reason(finished: &Finished) -> Option<String> {
     let is_problem = |line: &&str| line.contains("Problem");
     let found = lines(finished).find(telling).or_else(|| lines(finished).find(is_problem))?;
     Some(found.trim_start_matches("- ").trim_start_matches("Problem: ").to_owned())
+}
+
+/// Whether a reason is about a package: its name stands there alone or with a version behind it.
+pub(super) fn is_about(reason: &str, name: &PackageName) -> bool {
+    let is_of_name = |sign: char| sign.is_ascii_alphanumeric() || "_+.-".contains(sign);
+    reason.match_indices(name.as_str()).any(|(start, found)| {
+        let before = reason.get(..start).unwrap_or_default();
+        let behind = reason.get(start + found.len()..).unwrap_or_default();
+        let version = behind.strip_prefix('-').unwrap_or_default();
+        let is_version = version.starts_with(|sign: char| sign.is_ascii_digit());
+        !before.ends_with(is_of_name) && (is_version || !behind.starts_with(is_of_name))
+    })
 }
 
 fn lines(finished: &Finished) -> impl Iterator<Item = &str> {
@@ -188,6 +214,38 @@ mod tests {
 
     fn finished(words: &str) -> Finished {
         Finished { exit_code: Some(1), stdout: words.to_owned(), stderr: String::new() }
+    }
+
+    #[test]
+    fn reasons_are_about_whole_names() {
+        for (reason, expected) in [
+            ("package zlib-1.2.11-40.el9.x86_64 conflicts with x", true),
+            ("nothing provides zlib", true),
+            ("zlib >= 2 is needed", true),
+            ("package zlib-devel-1.2.11-40.el9.x86_64 requires x", false),
+            ("package perl-IO-zlib-1.0-1.noarch requires x", false),
+            ("nothing provides libzlib2", false),
+        ] {
+            assert_eq!(is_about(reason, &"zlib".parse().unwrap()), expected, "{reason}");
+        }
+    }
+
+    #[test]
+    fn repositories_that_are_done_without_are_told() {
+        for (words, expected) in [
+            (
+                "Ignoring repositories: base, updates\nNothing to do.",
+                Some("Ignoring repositories: base, updates"),
+            ),
+            (">>> Usable URL not found\nRepositories loaded.", Some(">>> Usable URL not found")),
+            (
+                "Disabling Repo: 'VMware Photon Linux 5.0 (x86_64) Updates'",
+                Some("Disabling Repo: 'VMware Photon Linux 5.0 (x86_64) Updates'"),
+            ),
+            ("[MIRROR] x: Curl error (6): Could not resolve host\nComplete!", None),
+        ] {
+            assert_eq!(unanswered(&finished(words)), expected);
+        }
     }
 
     #[test]

@@ -29,6 +29,15 @@ pub(super) struct PackageFile {
     pub(super) obsoletes: Vec<PackageName>,
 }
 
+impl PackageFile {
+    /// Whether this is the file of an installed package.
+    pub(super) fn is_of(&self, installed: &InstalledPackage) -> bool {
+        let of =
+            |it: &InstalledPackage| (it.name.clone(), it.architecture.clone(), it.version.clone());
+        of(&self.package) == of(installed)
+    }
+}
+
 /// Whether packages must be signed by a key that the image trusts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signature {
@@ -107,7 +116,7 @@ pub(super) fn demand_signatures(
             break;
         }
         let key = Path::new(key);
-        if !key.is_file() || import(key).is_err() {
+        if !key.is_file() || import(key, None).is_err() {
             continue;
         }
         let now = unsigned(files)?;
@@ -131,9 +140,10 @@ fn keep_key(key: &Path, keys: &Path) -> Result<(), Failure> {
     super::keys::keep(keys, &bytes)
 }
 
-/// Has rpm trust a key.
-pub(super) fn import(key: &Path) -> Result<(), Failure> {
-    let finished = super::rpm(&["--import", &key.display().to_string()], Echo::Hidden)?;
+/// Has rpm trust a key, as from this time on if one is given, in seconds since 1970.
+pub(super) fn import(key: &Path, time: Option<i64>) -> Result<(), Failure> {
+    let arguments = ["--import", &key.display().to_string()];
+    let finished = super::rpm_at(time, &arguments, Echo::Hidden)?;
     if finished.is_success() { Ok(()) } else { Err(output::failure("rpm --import", &finished)) }
 }
 
@@ -158,8 +168,6 @@ pub(super) fn transact(
     let is_addition = |file: &&PackageFile| {
         transaction.configuration.is_install_only(&file.package.name, &file.provides)
     };
-    let time = transaction.time.map(|seconds| seconds.to_string());
-    let time = time.as_deref().map(|seconds| ("SOURCE_DATE_EPOCH", seconds));
     let (additions, upgrades): (Vec<&PackageFile>, Vec<_>) = files.iter().partition(is_addition);
     for (mode, files) in [("-Uv", upgrades), ("-iv", additions)] {
         if files.is_empty() {
@@ -172,7 +180,7 @@ pub(super) fn transact(
         arguments.extend(transaction.options);
         let spelled = spell(files.iter().map(|file| &file.path));
         arguments.extend(spelled.iter().map(String::as_str));
-        let finished = super::rpm_with(&arguments, time, Echo::Shown)?;
+        let finished = super::rpm_at(transaction.time, &arguments, Echo::Shown)?;
         if !finished.is_success() {
             return Err(output::failure("rpm", &finished));
         }
