@@ -85,7 +85,14 @@ impl Row {
 
 const DNF4: Row = Row {
     program: "dnf",
-    fetch: &["upgrade", "-y", "--refresh", "--downloadonly", "--downloaddir={packages}"],
+    fetch: &[
+        "upgrade",
+        "-y",
+        "--refresh",
+        // `--downloadonly` ends before dnf refuses a package that may be of another module stream.
+        "--setopt=tsflags=test",
+        "--setopt=destdir={packages}",
+    ],
     reach: Reach::Download,
     lenient: Some("--nobest"),
     stale: &[],

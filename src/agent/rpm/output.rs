@@ -75,8 +75,14 @@ const UNANSWERED: [&str; 4] = [
 ];
 
 /// Words of lines that tell why something cannot be upgraded.
-const REASONS: [&str; 5] =
-    ["conflicts with", "conflicting requests", "nothing provides", "requires", "obsoletes"];
+const REASONS: [&str; 6] = [
+    "conflicts with",
+    "conflicting requests",
+    "nothing provides",
+    "requires",
+    "obsoletes",
+    "No available modular metadata",
+];
 
 /// Beginnings of lines that tell why a program has failed.
 const ERRORS: [&str; 6] = ["Error: ", "error: ", "Problem: ", "Error(", "Failed to ", "package "];
@@ -282,6 +288,14 @@ mod tests {
                 Some("package b-1-1.noarch conflicts with a provided by a-1-1.noarch"),
             ),
             ("Problem: b-1-1.noarch conflicts with a", Some("b-1-1.noarch conflicts with a")),
+            (
+                "No available modular metadata for modular package 'a-1-1.noarch', it cannot be \
+                 installed on the system\nError: No available modular metadata for modular package",
+                Some(
+                    "No available modular metadata for modular package 'a-1-1.noarch', it cannot be \
+                     installed on the system",
+                ),
+            ),
             (
                 "Error: \n Problem: a.i686 has inferior architecture",
                 Some("a.i686 has inferior architecture"),

@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::hermetic::{self, Sources};
 use crate::hermetic_packages::SUITE;
 use crate::rpm_image::{RpmImage, StandIn};
+use crate::rpm_module;
 use crate::rpm_repository::Updates;
 use crate::rpm_worlds::{ALMALINUX, FEDORA, OPENSUSE};
 
@@ -24,6 +25,8 @@ pub enum Recipe {
     Hermetic(Sources),
     /// An image of an rpm world.
     Rpm(RpmImage),
+    /// `AlmaLinux` with a module, one stream of which is enabled.
+    Modular,
     /// Alpine, with its updates in reach or not.
     Alpine(AlpineImage),
     /// A Debian that cannot be patched, for one instruction's reason.
@@ -31,7 +34,7 @@ pub enum Recipe {
 }
 
 /// Every image the lab can make.
-pub const IMAGES: [(&str, Recipe); 46] = [
+pub const IMAGES: [(&str, Recipe); 47] = [
     ("lab/almalinux:9.4", Recipe::Rpm(RpmImage::of(&ALMALINUX))),
     (
         "lab/almalinux:9.4-conflicting",
@@ -55,6 +58,7 @@ pub const IMAGES: [(&str, Recipe); 46] = [
         "lab/almalinux:9.4-microdnf-unsigned",
         Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Microdnf).with(Updates::Unsigned)),
     ),
+    ("lab/almalinux:9.4-modular", Recipe::Modular),
     ("lab/almalinux:9.4-tdnf", Recipe::Rpm(RpmImage::of(&ALMALINUX).managed_by(StandIn::Tdnf))),
     (
         "lab/almalinux:9.4-tdnf-conflicting",
@@ -143,11 +147,12 @@ pub fn ensure(engine: &Engine, name: &str) -> Result<()> {
     };
     // An rpm world takes long to make, and has locks of its own.
     let _alone = match recipe {
-        Recipe::Rpm(_) => None,
+        Recipe::Rpm(_) | Recipe::Modular => None,
         _ => Some(engine.folder().lock("images")?),
     };
     match recipe {
         Recipe::Rpm(image) => image.ensure(engine, name),
+        Recipe::Modular => rpm_module::ensure(engine, name),
         Recipe::Main(suite) => ensure_main(engine, name, suite),
         Recipe::Plain(suite) => ensure_plain(engine, name, suite),
         Recipe::Hermetic(sources) => ensure_hermetic(engine, name, sources),

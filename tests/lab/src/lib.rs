@@ -30,6 +30,7 @@ pub mod repository_server;
 pub mod rpm_batch;
 pub mod rpm_content;
 pub mod rpm_image;
+pub mod rpm_module;
 pub mod rpm_package;
 pub mod rpm_repository;
 pub mod rpm_root;
