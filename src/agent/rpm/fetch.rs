@@ -16,6 +16,7 @@ use crate::version::{Scheme, Version};
 use super::super::fetched::{digest_of, seconds_now};
 use super::super::process::{self, Echo, Finished};
 use super::super::{Failure, changes, say};
+use super::database::InMemory;
 use super::manager::{PACKAGES, Reach, Row};
 use super::package_file::{self, PackageFile, Signature, Transaction};
 use super::{ENVIRONMENT, KEYS, holds, installed, keys, output};
@@ -83,6 +84,8 @@ enum Answer {
 
 impl Fetch<'_> {
     fn run(&self) -> Result<(FetchOutcome, Lock), Failure> {
+        // For good: the root is thrown away.
+        InMemory::take()?;
         let trusted = keys::trusted()?;
         holds::exclude(self.row.exclude, &self.task.exclude)?;
         if self.row.reach == Reach::Upgrade {
