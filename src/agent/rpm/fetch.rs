@@ -108,7 +108,8 @@ impl Fetch<'_> {
             let transaction = Transaction {
                 configuration: &self.configuration,
                 signature: self.signature,
-                options: &["--justdb"],
+                // The manager has just looked at what they need, and apply does so again.
+                options: &["--justdb", "--nodeps"],
                 time: None,
             };
             package_file::transact(&packages, &transaction)?;
