@@ -83,7 +83,15 @@ impl Row {
 
 const DNF4: Row = Row {
     program: "dnf",
-    fetch: &["upgrade", "-y", "--refresh", "--downloadonly", "--downloaddir={packages}"],
+    fetch: &[
+        "upgrade",
+        "-y",
+        "--refresh",
+        // It writes the names of all packages there are into a database, for the sake of a shell.
+        "--disableplugin=generate_completion_cache",
+        "--downloadonly",
+        "--downloaddir={packages}",
+    ],
     reach: Reach::Download,
     lenient: Some("--nobest"),
     exclude: Exclude::Option,
