@@ -7,6 +7,7 @@ use crate::gateway::file::{exists, read_optional_directory, read_optional_file};
 use crate::gateway::{FileKind, FileStat, Gateway, GatewayError, Ref, read_file};
 use crate::patch::Steps;
 use crate::patch::task::path;
+use crate::pkgdb::rpm::place::{DATABASES, LOG};
 use crate::pkgdb::rpm::{self, RpmDatabaseError, listing};
 use crate::pkgdb::{Database, InstalledPackage};
 use crate::repository::rpm::{
@@ -30,30 +31,8 @@ pub struct RpmSystem {
     database: &'static str,
 }
 
-/// Where rpm keeps what is installed: the folder, then the files of its formats with their paths. The second
-/// folder is the older one, elsewhere a link to the first.
-const DATABASES: [(&str, [(&str, &str); 3]); 2] = [
-    (
-        "/usr/lib/sysimage/rpm",
-        [
-            ("rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite"),
-            ("Packages.db", "/usr/lib/sysimage/rpm/Packages.db"),
-            ("Packages", "/usr/lib/sysimage/rpm/Packages"),
-        ],
-    ),
-    (
-        "/var/lib/rpm",
-        [
-            ("rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite"),
-            ("Packages.db", "/var/lib/rpm/Packages.db"),
-            ("Packages", "/var/lib/rpm/Packages"),
-        ],
-    ),
-];
 /// There is none.
 const NO_DATABASE: ProbeError = ProbeError::NoDatabase("/var/lib/rpm");
-/// What the log of a database in sqlite's format is called besides its name.
-const LOG: &str = "-wal";
 
 /// What resolves and downloads, the first that is there. yum is the last because elsewhere it is a link.
 const PROGRAMS: [(&str, RpmManager); 7] = [

@@ -15,6 +15,7 @@ use super::super::Failure;
 use super::super::fetched;
 use super::super::process::Echo;
 use super::super::settle::{Remains, Trace};
+use super::database::InMemory;
 use super::package_file::{self, Transaction};
 use super::{KEYS, books, keys};
 
@@ -61,7 +62,9 @@ pub(in super::super) fn run(
         options: if configuration.leaves_out_documentation() { &["--excludedocs"] } else { &[] },
         time,
     };
+    let database = InMemory::take()?;
     package_file::transact(&packages, &transaction)?;
+    database.put_back()?;
     books::enter(&packages, &installed, &super::installed()?)?;
     let after = file_lists(&names)?;
     for file in SHARED_MEMORY.iter().map(Path::new).filter(|file| file.exists()) {

@@ -16,6 +16,7 @@ use crate::version::{Scheme, Version};
 use super::super::fetched::{digest_of, seconds_now};
 use super::super::process::{self, Echo, Finished};
 use super::super::{Failure, changes, say};
+use super::database::InMemory;
 use super::manager::{PACKAGES, Reach, Row};
 use super::package_file::{self, PackageFile, Signature, Transaction};
 use super::{ENVIRONMENT, KEYS, holds, installed, keys, output};
@@ -96,6 +97,8 @@ enum Answer {
 
 impl Fetch<'_> {
     fn run(&self) -> Result<(FetchOutcome, Lock), Failure> {
+        // For good: the root is thrown away.
+        InMemory::take()?;
         let trusted = keys::trusted()?;
         for folder in self.row.stale.iter().map(Path::new).filter(|folder| folder.exists()) {
             std::fs::remove_dir_all(folder)
@@ -122,7 +125,8 @@ impl Fetch<'_> {
             let transaction = Transaction {
                 configuration: &self.configuration,
                 signature: self.signature,
-                options: &["--justdb"],
+                // The manager has just looked at what they need, and apply does so again.
+                options: &["--justdb", "--nodeps"],
                 time: None,
             };
             package_file::transact(&packages, &transaction)?;

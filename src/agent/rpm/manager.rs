@@ -92,6 +92,8 @@ const DNF4: Row = Row {
         // `--downloadonly` ends before dnf refuses a package that may be of another module stream.
         "--setopt=tsflags=test",
         "--setopt=destdir={packages}",
+        // It writes the names of all packages there are into a database, for the sake of a shell.
+        "--disableplugin=generate_completion_cache",
     ],
     reach: Reach::Download,
     lenient: Some("--nobest"),

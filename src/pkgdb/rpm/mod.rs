@@ -16,6 +16,7 @@ pub mod header;
 mod integer;
 pub mod listing;
 mod ndb;
+pub mod place;
 mod sqlite;
 
 use std::collections::BTreeMap;

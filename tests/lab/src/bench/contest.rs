@@ -114,14 +114,14 @@ impl Contest {
         let own = OwnEngine::new(folder, release)?;
         let gauges = Gauges::of(&own)?;
         let home = own.home().to_path_buf();
-        frontend_image::build(&engine, frontend_image::DEFAULT_NAME)?;
+        frontend_image::build(&engine, &frontend_image::name())?;
         let folder = folder.folder("bench")?;
         Ok(Self { engine, gauges, home, folder, image: image.to_owned() })
     }
 
     /// Writes what is built of a distribution.
     pub(super) fn write_build_files_of(&self, distribution: Distribution) -> Result<()> {
-        let syntax = frontend_image::DEFAULT_NAME;
+        let syntax = frontend_image::name();
         let terms = distribution.terms();
         let image = terms.image;
         lab_image::ensure(&self.engine, image)?;
@@ -136,7 +136,7 @@ impl Contest {
 
     /// Writes what is built.
     pub(super) fn write_build_files(&self) -> Result<()> {
-        let syntax = frontend_image::DEFAULT_NAME;
+        let syntax = frontend_image::name();
         let image = &self.image;
         lab_image::ensure(&self.engine, image)?;
         let everything = format!("# syntax={syntax}\nARG IMAGE={image}\n");
@@ -233,7 +233,7 @@ impl Contest {
 
     /// The frontend's own image.
     pub(super) fn frontend(&self) -> Result<StoredImage> {
-        StoredImage::read(&self.engine, frontend_image::DEFAULT_NAME)
+        StoredImage::read(&self.engine, &frontend_image::name())
     }
 
     /// Removes what the builds have made.
