@@ -533,6 +533,7 @@ pub fn parse_architectures(bytes: &[u8]) -> Result<Vec<Architecture>, ApkError> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::shown;
     use super::*;
 
     const DATABASE: &[u8] = include_bytes!("../../tests/data/apk/installed");
@@ -553,23 +554,7 @@ mod tests {
     #[test]
     fn fixture() {
         let installed = Installed::parse(DATABASE, &World::parse(WORLD).unwrap()).unwrap();
-        let shown: Vec<String> = installed
-            .database
-            .packages()
-            .iter()
-            .map(|package| {
-                format!(
-                    "{}:{} {} {:?}{} <- {} {}",
-                    package.name,
-                    package.architecture,
-                    package.version,
-                    package.state,
-                    if package.held { " held" } else { "" },
-                    package.source.name,
-                    package.source.version
-                )
-            })
-            .collect();
+        let shown: Vec<String> = installed.database.packages().iter().map(shown).collect();
         assert_eq!(
             shown,
             [

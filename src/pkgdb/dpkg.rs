@@ -262,6 +262,7 @@ pub fn native_architecture(database: &Database) -> Option<Architecture> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::shown;
     use super::*;
 
     /// A stanza of an installed package with these lines changed or added.
@@ -275,22 +276,7 @@ mod tests {
     fn fixture() {
         let status = include_bytes!("../../tests/data/dpkg/status");
         let database = parse_status(status).unwrap();
-        let shown: Vec<String> = database
-            .packages()
-            .iter()
-            .map(|package| {
-                format!(
-                    "{}:{} {} {:?}{} <- {} {}",
-                    package.name,
-                    package.architecture,
-                    package.version,
-                    package.state,
-                    if package.held { " held" } else { "" },
-                    package.source.name,
-                    package.source.version
-                )
-            })
-            .collect();
+        let shown: Vec<String> = database.packages().iter().map(shown).collect();
         assert_eq!(
             shown,
             [

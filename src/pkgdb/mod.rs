@@ -137,3 +137,11 @@ impl Database {
         self.packages.iter().filter(|package| package.state.is_unfinished())
     }
 }
+
+/// A package in one line, for the tests of its formats.
+#[cfg(test)]
+fn shown(package: &InstalledPackage) -> String {
+    let held = if package.held { " held" } else { "" };
+    let InstalledPackage { name, architecture, version, state, source, .. } = package;
+    format!("{name}:{architecture} {version} {state:?}{held} <- {} {}", source.name, source.version)
+}
