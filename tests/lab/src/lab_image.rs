@@ -1,5 +1,9 @@
 //! The images that the tests patch, made when they are first wanted and kept in the engine.
 
+use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+use std::thread;
+
 use anyhow::{Result, bail};
 
 use crate::alpine::{AlpineImage, ApkUpdates};
@@ -159,6 +163,28 @@ pub fn ensure(engine: &Engine, name: &str) -> Result<()> {
         Recipe::Alpine(image) => image.ensure(engine, name),
         Recipe::Odd(instruction) => ensure_odd(engine, name, instruction),
     }
+}
+
+/// Makes sure that an engine has these images; distributions side by side, since each mostly waits for a
+/// mirror, for a disk or for one program.
+pub fn ensure_all(engine: &Engine, names: &[&str]) -> Result<()> {
+    let distribution = |name: &&str| {
+        name.split_once(':').map_or(*name, |(distribution, _)| distribution).to_owned()
+    };
+    let mut distributions: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for name in names {
+        distributions.entry(distribution(name)).or_default().push(name);
+    }
+    thread::scope(|scope| {
+        let makers: Vec<_> = distributions
+            .values()
+            .map(|names| scope.spawn(|| names.iter().try_for_each(|name| ensure(engine, name))))
+            .collect();
+        makers.into_iter().try_for_each(|maker| match maker.join() {
+            Ok(made) => made,
+            Err(panic) => resume_unwind(panic),
+        })
+    })
 }
 
 /// An image of a suite's `main` alone, whose sources offer the mirror's updates.

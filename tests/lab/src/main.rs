@@ -77,7 +77,7 @@ fn run(arguments: &[&str]) -> Result<()> {
             let engine = usable_engine(&folder, None)?;
             let all = lab_image::IMAGES.map(|(name, _)| name);
             let names = if names.is_empty() { &all } else { names };
-            names.iter().try_for_each(|name| lab_image::ensure(&engine, name))
+            lab_image::ensure_all(&engine, names)
         }
         ["down"] => {
             let ran = engine::stop_all(&folder)?;

@@ -68,7 +68,7 @@ pub fn run(engine: impl FnOnce() -> Result<Engine>) -> Result<()> {
     run_stage("engine and images", &mut all, || {
         let engine = engine()?;
         frontend_image::build(&engine, frontend_image::DEFAULT_NAME)?;
-        lab_image::IMAGES.iter().try_for_each(|(name, _)| lab_image::ensure(&engine, name))?;
+        lab_image::ensure_all(&engine, &lab_image::IMAGES.map(|(name, _)| name))?;
         Ok((true, Count::default()))
     })?;
     run_cargo(SCENARIOS.0, SCENARIOS.1, &mut all)?;
