@@ -33,6 +33,10 @@ const APPLETS: &str = "etc/busybox-paths.d";
 /// What these links lead to.
 const APPLET_PROGRAMS: [&str; 3] = ["/bin/busybox", "/bin/busybox-extras", "/bin/bbsuid"];
 
+/// Has apk upgrade what is named after it. Before apk-tools 2.12 (Alpine 3.13) `upgrade` ignores names
+/// and upgrades everything; this asks the solver for the same in all versions.
+const UPGRADE_ONLY: &[&str] = &["fix", "--upgrade"];
+
 /// What an upgrade leaves behind besides the packages. `world` is as the author wrote it.
 const TRACES: &[Trace] = &[
     Trace::File("etc/apk/world"),
@@ -76,12 +80,12 @@ pub(super) fn fetch(task: &FetchTask, files: &Path) -> Result<(FetchOutcome, Loc
         Targets::Listed(targets) => targets.iter().collect(),
     };
     // A simulation takes the indexes that it finds and fetches none.
-    demand(files, "update", &[], &[])?;
+    demand(files, &["update"], &[])?;
     let (reached, mut unmet) = solvable(files, &all)?;
-    let whole = matches!(task.targets, Targets::Everything);
-    if whole || !reached.is_empty() {
-        let names: Vec<&PackageName> = reached.iter().map(|target| &target.name).collect();
-        demand(files, "upgrade", &[], &names)?;
+    match task.targets {
+        Targets::Everything => demand(files, &["upgrade"], &[])?,
+        Targets::Listed(_) if reached.is_empty() => {}
+        Targets::Listed(_) => demand(files, UPGRADE_ONLY, &names(&reached))?,
     }
     let after = installed(Path::new("/"))?;
     unmet.extend(match &task.targets {
@@ -119,7 +123,7 @@ pub(super) fn apply(lock: &Lock, files: &Path) -> Result<Remains, Failure> {
     let before = installed(Path::new("/"))?;
     let names: Vec<&PackageName> =
         lock.goal.iter().filter(|name| before.database.find(name).next().is_some()).collect();
-    demand(&cache, "upgrade", &["--no-network"], &names)?;
+    demand(&cache, &[UPGRADE_ONLY, &["--no-network"]].concat(), &names)?;
     Ok(Remains { traces: TRACES, more_traces: Vec::new(), common_files: common_files(lock) })
 }
 
@@ -158,6 +162,10 @@ fn is_excluded(task: &FetchTask, name: &PackageName) -> bool {
     task.exclude.iter().any(|pattern| pattern.matches(name))
 }
 
+fn names<'t>(targets: &[&'t Target]) -> Vec<&'t PackageName> {
+    targets.iter().map(|target| &target.name).collect()
+}
+
 /// The targets that can be reached together, and the others with apk's words.
 fn solvable<'t>(
     cache: &Path,
@@ -181,8 +189,8 @@ fn solvable<'t>(
 
 /// Why these cannot be upgraded together; nothing when they can.
 fn simulate(cache: &Path, targets: &[&Target]) -> Result<Option<String>, Failure> {
-    let names: Vec<&PackageName> = targets.iter().map(|target| &target.name).collect();
-    let finished = call(cache, "upgrade", &["--simulate"], &names, Echo::Hidden)?;
+    let command = [UPGRADE_ONLY, &["--simulate"]].concat();
+    let finished = call(cache, &command, &names(targets), Echo::Hidden)?;
     match words::meaning(MEANINGS, &finished) {
         None if finished.is_success() => Ok(None),
         None => Ok(Some(reason(&finished))),
@@ -198,13 +206,8 @@ fn reason(finished: &Finished) -> String {
 }
 
 /// Has apk do something that must succeed.
-fn demand(
-    cache: &Path,
-    command: &str,
-    options: &[&str],
-    names: &[&PackageName],
-) -> Result<(), Failure> {
-    let finished = call(cache, command, options, names, Echo::Shown)?;
+fn demand(cache: &Path, command: &[&str], names: &[&PackageName]) -> Result<(), Failure> {
+    let finished = call(cache, command, names, Echo::Shown)?;
     match words::meaning(MEANINGS, &finished) {
         None if finished.is_success() => Ok(()),
         meaning => Err(failure(meaning.unwrap_or(AgentFailure::PackageManager), &finished)),
@@ -221,15 +224,13 @@ fn failure(kind: AgentFailure, finished: &Finished) -> Failure {
 /// One call of apk with `cache` as its cache.
 fn call(
     cache: &Path,
-    command: &str,
-    options: &[&str],
+    command: &[&str],
     names: &[&PackageName],
     echo: Echo,
 ) -> Result<Finished, Failure> {
+    let mut arguments: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
     let cache = cache.display().to_string();
-    let mut arguments: Vec<String> =
-        [command, "--no-progress", "--cache-dir", &cache].map(ToOwned::to_owned).into();
-    arguments.extend(options.iter().map(|&option| option.to_owned()));
+    arguments.extend(["--no-progress".to_owned(), "--cache-dir".to_owned(), cache]);
     arguments.extend(names.iter().map(ToString::to_string));
     run(&arguments, echo)
 }
