@@ -49,7 +49,7 @@ const TRACES: &[Trace] = &[
     Trace::Folder("usr/lib/apk/exec"),
 ];
 
-/// Words of apk by what they mean; the first row that matches decides.
+/// Words of apk, when it has failed, by what they mean; the first row that matches decides.
 const MEANINGS: &[Meaning] = &[
     (AgentFailure::NoSpace, &["No space left on device"]),
     (
@@ -191,8 +191,10 @@ fn solvable<'t>(
 fn simulate(cache: &Path, targets: &[&Target]) -> Result<Option<String>, Failure> {
     let command = [UPGRADE_ONLY, &["--simulate"]].concat();
     let finished = call(cache, &command, &names(targets), Echo::Hidden)?;
+    if finished.is_success() {
+        return Ok(None);
+    }
     match words::meaning(MEANINGS, &finished) {
-        None if finished.is_success() => Ok(None),
         None => Ok(Some(reason(&finished))),
         Some(kind) => Err(failure(kind, &finished)),
     }
@@ -208,10 +210,11 @@ fn reason(finished: &Finished) -> String {
 /// Has apk do something that must succeed.
 fn demand(cache: &Path, command: &[&str], names: &[&PackageName]) -> Result<(), Failure> {
     let finished = call(cache, command, names, Echo::Shown)?;
-    match words::meaning(MEANINGS, &finished) {
-        None if finished.is_success() => Ok(()),
-        meaning => Err(failure(meaning.unwrap_or(AgentFailure::PackageManager), &finished)),
+    if finished.is_success() {
+        return Ok(());
     }
+    let kind = words::meaning(MEANINGS, &finished).unwrap_or(AgentFailure::PackageManager);
+    Err(failure(kind, &finished))
 }
 
 fn failure(kind: AgentFailure, finished: &Finished) -> Failure {
