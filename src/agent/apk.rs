@@ -4,6 +4,7 @@
 //! put into its cache is what apply needs, and the package database says what will change.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::package::PackageName;
@@ -105,20 +106,20 @@ pub(super) fn fetch(task: &FetchTask, files: &Path) -> Result<(FetchOutcome, Loc
 
 /// Upgrades from the fetched files; what comes back says what is to be settled afterwards.
 pub(super) fn apply(lock: &Lock, files: &Path) -> Result<Remains, Failure> {
+    for package in &lock.packages {
+        fetched::check(package, files)?;
+    }
     // apk wants to write to its cache.
     let cache = Path::new(path::WORK).join("cache");
-    let failure = |error| Failure::file("copy to", &cache, &error);
+    let failure = |error| Failure::file("link to", &cache, &error);
     std::fs::create_dir_all(&cache).map_err(failure)?;
     for entry in std::fs::read_dir(files).map_err(failure)? {
         let entry = entry.map_err(failure)?;
         // Beside them is apk's list of what it has cached, which nobody has signed.
         let Ok(name) = entry.file_name().into_string() else { continue };
         if name.starts_with(INDEX) || lock.packages.iter().any(|package| package.file == name) {
-            std::fs::copy(entry.path(), cache.join(name)).map_err(failure)?;
+            symlink(entry.path(), cache.join(name)).map_err(failure)?;
         }
-    }
-    for package in &lock.packages {
-        fetched::check(package, &cache)?;
     }
     let before = installed(Path::new("/"))?;
     let names: Vec<&PackageName> =
