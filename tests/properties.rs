@@ -138,7 +138,7 @@ mod no_panic {
         fn apk_repositories(bytes in hostile(APK_REPOSITORIES)) {
             if let Ok(read) = ApkRepositories::parse([("/etc/apk/repositories", bytes.as_slice())]) {
                 let addresses = read.index_addresses(&"x86_64".parse().expect("an architecture"));
-                prop_assert!(addresses.len() <= read.repositories().len());
+                prop_assert!(addresses.is_none_or(|found| found.len() <= read.repositories().len()));
             }
         }
 
@@ -197,7 +197,10 @@ mod no_panic {
             for file in ["a.list", "a.sources"] {
                 let Ok(sources) = AptSources::parse([(file, bytes.as_slice())]) else { continue };
                 let small = sources.small(&["bookworm"]);
-                prop_assert!(small.release_addresses().len() <= sources.release_addresses().len());
+                if let Some(all) = sources.release_addresses() {
+                    let small = small.release_addresses().unwrap();
+                    prop_assert!(small.iter().all(|address| all.contains(address)));
+                }
                 // What is written is read as the same.
                 let written = small.files();
                 let again = AptSources::parse(written.iter().map(|(file, text)| (*file, text.as_bytes())));

@@ -4,7 +4,7 @@ use crate::gateway::file::{exists, read_optional_directory, read_optional_file};
 use crate::gateway::{Gateway, Ref};
 use crate::pkgdb::Database;
 use crate::pkgdb::apk::{ApkError, Installed, World};
-use crate::repository::apk::{ApkRepositories, IndexAddress};
+use crate::repository::apk::ApkRepositories;
 
 use super::{CONFIGURATION_LIMIT, DATABASE_LIMIT, ProbeError};
 
@@ -35,13 +35,7 @@ impl ApkSystem {
     /// Where the signed indexes are; nothing when not all can be addressed.
     pub(super) fn index_addresses(&self) -> Option<Vec<String>> {
         let architecture = self.installed.architecture()?;
-        let addresses = self.repositories.index_addresses(architecture).into_iter();
-        addresses
-            .map(|address| match address {
-                IndexAddress::Url(url) => Some(url),
-                IndexAddress::NotAddressable { .. } => None,
-            })
-            .collect()
+        self.repositories.index_addresses(architecture)
     }
 }
 
