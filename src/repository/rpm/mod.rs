@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use self::ini::Values;
 use self::locks::Lock;
-use self::manager::{Locks, MACROS, MULTIVERSION};
+use self::manager::{Locks, MULTIVERSION};
 use crate::glob;
 use crate::package::PackageName;
 use crate::pkgdb::InstalledPackage;
@@ -40,8 +40,6 @@ const INDEX: &str = "repodata/repomd.xml";
 
 /// What zypp.conf's `multiversion` begins with when it is not a name.
 const PROVIDES: &str = "provides:";
-/// The setting that leaves out documentation.
-const EXCLUDE_DOCUMENTATION: &str = "%_excludedocs";
 
 /// Why a configuration cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -163,7 +161,6 @@ pub struct RpmConfiguration {
     locks: Vec<Lock>,
     variables: BTreeMap<String, String>,
     multiversion: Vec<String>,
-    macros_exclude_documentation: bool,
 }
 
 impl RpmConfiguration {
@@ -213,7 +210,6 @@ impl RpmConfiguration {
             main,
             variables: variables.collect(),
             multiversion: multiversion.map(ToOwned::to_owned).collect(),
-            macros_exclude_documentation: files.macros_exclude_documentation(),
         })
     }
 
@@ -239,13 +235,12 @@ impl RpmConfiguration {
         }
     }
 
-    /// Whether packages are to be installed without their documentation.
+    /// Whether the manager installs packages without their documentation; rpm's own setting is rpm's to heed.
     pub fn leaves_out_documentation(&self) -> bool {
-        let by_manager = match self.manager {
+        match self.manager {
             RpmManager::Zypper => self.main.is_on("rpm.install.excludedocs").unwrap_or(false),
             _ => self.main.appended(&["tsflags"]).iter().any(|flag| flag == "nodocs"),
-        };
-        by_manager || self.macros_exclude_documentation
+        }
     }
 
     /// The keys of enabled repositories that are files of the image, as absolute paths, sorted, each once. A
@@ -356,16 +351,6 @@ impl<'a> Files<'a> {
         files.take_while(move |(path, _)| path.starts_with(place)).filter(move |(path, _)| {
             let name = path.strip_prefix(place).unwrap_or_default();
             if place.ends_with('/') { !name.contains('/') } else { name.is_empty() }
-        })
-    }
-
-    fn macros_exclude_documentation(&self) -> bool {
-        let files = self.layer(MACROS).into_iter();
-        let files = files.filter(|(path, _)| name_of(path).starts_with("macros"));
-        let mut lines = files.flat_map(|(_, bytes)| locks::entries(bytes));
-        lines.any(|line| {
-            let value = line.strip_prefix(EXCLUDE_DOCUMENTATION);
-            value.is_some_and(|value| !matches!(value.trim(), "" | "0"))
         })
     }
 }

@@ -49,12 +49,12 @@ fn every_place_is_read_by_somebody() {
     }
     assert!(FILES.is_sorted() && FOLDERS.is_sorted());
     for (manager, files, folders) in [
-        (RpmManager::Dnf4, 3, 6),
-        (RpmManager::Dnf5, 2, 10),
-        (RpmManager::Microdnf, 1, 6),
-        (RpmManager::Tdnf, 1, 6),
-        (RpmManager::Yum, 4, 4),
-        (RpmManager::Zypper, 3, 7),
+        (RpmManager::Dnf4, 3, 5),
+        (RpmManager::Dnf5, 2, 9),
+        (RpmManager::Microdnf, 1, 5),
+        (RpmManager::Tdnf, 1, 5),
+        (RpmManager::Yum, 4, 3),
+        (RpmManager::Zypper, 3, 6),
     ] {
         assert_eq!(FILES.iter().filter(|path| manager.reads(path)).count(), files, "{manager:?}");
         let read = FOLDERS.iter().filter(|(path, _)| manager.reads(path));
@@ -179,9 +179,6 @@ fn documentation() {
             true,
         ),
         (RpmManager::Zypper, "/etc/zypp/zypp.conf", "[main]\ntsflags=nodocs\n", false),
-        (RpmManager::Dnf5, "/etc/rpm/macros.image", "# x\n%_excludedocs 1\n", true),
-        (RpmManager::Dnf5, "/etc/rpm/macros", "%_excludedocs 0\n", false),
-        (RpmManager::Dnf5, "/etc/rpm/platform", "%_excludedocs 1\n", false),
     ] {
         let configuration = read(manager, &[(path, text)]);
         assert_eq!(configuration.leaves_out_documentation(), expected, "{manager:?} {path} {text}");
