@@ -8,7 +8,7 @@ use crate::code::Code;
 use crate::context::{BuildFileProblem, LoadReportError, LoadedBuildFile};
 use crate::gateway::{EngineStatus, Excerpt, GatewayError};
 use crate::llb::DefinitionError;
-use crate::patch::task::AgentFailure;
+use crate::patch::task::{AgentFailure, Manager};
 use crate::probe::ProbeError;
 use crate::report::ReportError;
 use crate::request::{Problem, option};
@@ -286,9 +286,17 @@ impl From<ProbeError> for Failure {
             ProbeError::Database { .. } | ProbeError::NoDatabase(_) => {
                 (Code::PackageDatabase, None)
             }
-            ProbeError::Unfinished(_) => (
+            ProbeError::Unfinished { manager, .. } => (
                 Code::PackageDatabase,
-                Some("install them again in the image's own build, or finish: dpkg --configure -a"),
+                Some(match manager {
+                    Manager::Apk => {
+                        "install them again in the image's own build, or finish: apk fix"
+                    }
+                    Manager::Apt => {
+                        "install them again in the image's own build, or finish: dpkg --configure -a"
+                    }
+                    Manager::Rpm(_) => "install them again in the image's own build",
+                }),
             ),
             ProbeError::NoRepositories(_)
             | ProbeError::ApkRepositories(_)

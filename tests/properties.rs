@@ -138,7 +138,7 @@ mod no_panic {
         fn apk_repositories(bytes in hostile(APK_REPOSITORIES)) {
             if let Ok(read) = ApkRepositories::parse([("/etc/apk/repositories", bytes.as_slice())]) {
                 let addresses = read.index_addresses(&"x86_64".parse().expect("an architecture"));
-                prop_assert!(addresses.len() <= read.repositories().len());
+                prop_assert!(addresses.is_none_or(|found| found.len() <= read.repositories().len()));
             }
         }
 
@@ -160,7 +160,7 @@ mod no_panic {
             let variables = Variables::new(Some("9.4"), Some(&architecture));
             for manager in [RpmManager::Dnf4, RpmManager::Dnf5, RpmManager::Tdnf, RpmManager::Yum, RpmManager::Zypper] {
                 let Ok(read) = RpmConfiguration::parse(manager, files.clone()) else { continue };
-                prop_assert!(read.names_repositories() || read.index_addresses(&variables).is_empty());
+                prop_assert!(read.names_repositories() || read.index_addresses(&variables) == Some(Vec::new()));
                 prop_assert!(read.local_keys(&variables).iter().all(|path| path.starts_with('/')));
                 for package in database.packages() {
                     let _unused = read.holds(package);
@@ -197,7 +197,10 @@ mod no_panic {
             for file in ["a.list", "a.sources"] {
                 let Ok(sources) = AptSources::parse([(file, bytes.as_slice())]) else { continue };
                 let small = sources.small(&["bookworm"]);
-                prop_assert!(small.release_addresses().len() <= sources.release_addresses().len());
+                if let Some(all) = sources.release_addresses() {
+                    let small = small.release_addresses().unwrap();
+                    prop_assert!(small.iter().all(|address| all.contains(address)));
+                }
                 // What is written is read as the same.
                 let written = small.files();
                 let again = AptSources::parse(written.iter().map(|(file, text)| (*file, text.as_bytes())));

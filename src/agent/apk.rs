@@ -4,6 +4,7 @@
 //! put into its cache is what apply needs, and the package database says what will change.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::package::PackageName;
@@ -33,6 +34,10 @@ const APPLETS: &str = "etc/busybox-paths.d";
 /// What these links lead to.
 const APPLET_PROGRAMS: [&str; 3] = ["/bin/busybox", "/bin/busybox-extras", "/bin/bbsuid"];
 
+/// Has apk upgrade what is named after it. Before apk-tools 2.12 (Alpine 3.13) `upgrade` ignores names
+/// and upgrades everything; this asks the solver for the same in all versions.
+const UPGRADE_ONLY: &[&str] = &["fix", "--upgrade"];
+
 /// What an upgrade leaves behind besides the packages. `world` is as the author wrote it.
 const TRACES: &[Trace] = &[
     Trace::File("etc/apk/world"),
@@ -45,7 +50,7 @@ const TRACES: &[Trace] = &[
     Trace::Folder("usr/lib/apk/exec"),
 ];
 
-/// Words of apk by what they mean; the first row that matches decides.
+/// Words of apk, when it has failed, by what they mean; the first row that matches decides.
 const MEANINGS: &[Meaning] = &[
     (AgentFailure::NoSpace, &["No space left on device"]),
     (
@@ -76,12 +81,12 @@ pub(super) fn fetch(task: &FetchTask, files: &Path) -> Result<(FetchOutcome, Loc
         Targets::Listed(targets) => targets.iter().collect(),
     };
     // A simulation takes the indexes that it finds and fetches none.
-    demand(files, "update", &[], &[])?;
+    demand(files, &["update"], &[])?;
     let (reached, mut unmet) = solvable(files, &all)?;
-    let whole = matches!(task.targets, Targets::Everything);
-    if whole || !reached.is_empty() {
-        let names: Vec<&PackageName> = reached.iter().map(|target| &target.name).collect();
-        demand(files, "upgrade", &[], &names)?;
+    match task.targets {
+        Targets::Everything => demand(files, &["upgrade"], &[])?,
+        Targets::Listed(_) if reached.is_empty() => {}
+        Targets::Listed(_) => demand(files, UPGRADE_ONLY, &names(&reached))?,
     }
     let after = installed(Path::new("/"))?;
     unmet.extend(match &task.targets {
@@ -101,25 +106,25 @@ pub(super) fn fetch(task: &FetchTask, files: &Path) -> Result<(FetchOutcome, Loc
 
 /// Upgrades from the fetched files; what comes back says what is to be settled afterwards.
 pub(super) fn apply(lock: &Lock, files: &Path) -> Result<Remains, Failure> {
+    for package in &lock.packages {
+        fetched::check(package, files)?;
+    }
     // apk wants to write to its cache.
     let cache = Path::new(path::WORK).join("cache");
-    let failure = |error| Failure::file("copy to", &cache, &error);
+    let failure = |error| Failure::file("link to", &cache, &error);
     std::fs::create_dir_all(&cache).map_err(failure)?;
     for entry in std::fs::read_dir(files).map_err(failure)? {
         let entry = entry.map_err(failure)?;
         // Beside them is apk's list of what it has cached, which nobody has signed.
         let Ok(name) = entry.file_name().into_string() else { continue };
         if name.starts_with(INDEX) || lock.packages.iter().any(|package| package.file == name) {
-            std::fs::copy(entry.path(), cache.join(name)).map_err(failure)?;
+            symlink(entry.path(), cache.join(name)).map_err(failure)?;
         }
-    }
-    for package in &lock.packages {
-        fetched::check(package, &cache)?;
     }
     let before = installed(Path::new("/"))?;
     let names: Vec<&PackageName> =
         lock.goal.iter().filter(|name| before.database.find(name).next().is_some()).collect();
-    demand(&cache, "upgrade", &["--no-network"], &names)?;
+    demand(&cache, &[UPGRADE_ONLY, &["--no-network"]].concat(), &names)?;
     Ok(Remains { traces: TRACES, more_traces: Vec::new(), common_files: common_files(lock) })
 }
 
@@ -158,6 +163,10 @@ fn is_excluded(task: &FetchTask, name: &PackageName) -> bool {
     task.exclude.iter().any(|pattern| pattern.matches(name))
 }
 
+fn names<'t>(targets: &[&'t Target]) -> Vec<&'t PackageName> {
+    targets.iter().map(|target| &target.name).collect()
+}
+
 /// The targets that can be reached together, and the others with apk's words.
 fn solvable<'t>(
     cache: &Path,
@@ -181,10 +190,12 @@ fn solvable<'t>(
 
 /// Why these cannot be upgraded together; nothing when they can.
 fn simulate(cache: &Path, targets: &[&Target]) -> Result<Option<String>, Failure> {
-    let names: Vec<&PackageName> = targets.iter().map(|target| &target.name).collect();
-    let finished = call(cache, "upgrade", &["--simulate"], &names, Echo::Hidden)?;
+    let command = [UPGRADE_ONLY, &["--simulate"]].concat();
+    let finished = call(cache, &command, &names(targets), Echo::Hidden)?;
+    if finished.is_success() {
+        return Ok(None);
+    }
     match words::meaning(MEANINGS, &finished) {
-        None if finished.is_success() => Ok(None),
         None => Ok(Some(reason(&finished))),
         Some(kind) => Err(failure(kind, &finished)),
     }
@@ -198,17 +209,13 @@ fn reason(finished: &Finished) -> String {
 }
 
 /// Has apk do something that must succeed.
-fn demand(
-    cache: &Path,
-    command: &str,
-    options: &[&str],
-    names: &[&PackageName],
-) -> Result<(), Failure> {
-    let finished = call(cache, command, options, names, Echo::Shown)?;
-    match words::meaning(MEANINGS, &finished) {
-        None if finished.is_success() => Ok(()),
-        meaning => Err(failure(meaning.unwrap_or(AgentFailure::PackageManager), &finished)),
+fn demand(cache: &Path, command: &[&str], names: &[&PackageName]) -> Result<(), Failure> {
+    let finished = call(cache, command, names, Echo::Shown)?;
+    if finished.is_success() {
+        return Ok(());
     }
+    let kind = words::meaning(MEANINGS, &finished).unwrap_or(AgentFailure::PackageManager);
+    Err(failure(kind, &finished))
 }
 
 fn failure(kind: AgentFailure, finished: &Finished) -> Failure {
@@ -221,15 +228,13 @@ fn failure(kind: AgentFailure, finished: &Finished) -> Failure {
 /// One call of apk with `cache` as its cache.
 fn call(
     cache: &Path,
-    command: &str,
-    options: &[&str],
+    command: &[&str],
     names: &[&PackageName],
     echo: Echo,
 ) -> Result<Finished, Failure> {
+    let mut arguments: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
     let cache = cache.display().to_string();
-    let mut arguments: Vec<String> =
-        [command, "--no-progress", "--cache-dir", &cache].map(ToOwned::to_owned).into();
-    arguments.extend(options.iter().map(|&option| option.to_owned()));
+    arguments.extend(["--no-progress".to_owned(), "--cache-dir".to_owned(), cache]);
     arguments.extend(names.iter().map(ToString::to_string));
     run(&arguments, echo)
 }

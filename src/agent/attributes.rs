@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags};
+use rustix::io::Errno;
 
 /// Beginnings of names of attributes that are no part of an image.
 const FOREIGN: &[&[u8]] = &[b"trusted.overlay.", b"user.overlay.", b"security.selinux"];
@@ -16,13 +17,10 @@ const OVERLAYFS: i64 = 0x794c_7630;
 
 /// The extended attributes that a layer can carry.
 pub(super) fn xattrs(path: &Path) -> io::Result<BTreeMap<OsString, Vec<u8>>> {
-    let mut names = vec![0; 1 << 12];
-    let length = match rustix::fs::llistxattr(path, &mut names[..]) {
-        Ok(length) => length,
-        Err(rustix::io::Errno::NOTSUP) => 0,
-        Err(error) => return Err(error.into()),
+    let names = match whole(|buffer| rustix::fs::llistxattr(path, buffer)) {
+        Err(Errno::NOTSUP) => Vec::new(),
+        names => names?,
     };
-    names.truncate(length);
     let mut found = BTreeMap::new();
     for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         // These belong to the file system and to the host's policy, not to the file.
@@ -30,12 +28,19 @@ pub(super) fn xattrs(path: &Path) -> io::Result<BTreeMap<OsString, Vec<u8>>> {
             continue;
         }
         let name = OsString::from_vec(name.to_vec());
-        let mut value = vec![0; 1 << 12];
-        let length = rustix::fs::lgetxattr(path, &name, &mut value[..])?;
-        value.truncate(length);
+        let value = whole(|buffer| rustix::fs::lgetxattr(path, &name, buffer))?;
         found.insert(name, value);
     }
     Ok(found)
+}
+
+/// All that a call gives which, as listxattr(2) and getxattr(2) do, tells the length when the
+/// buffer is empty.
+fn whole(call: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
+    let mut bytes = vec![0; call(&mut [])?];
+    let length = if bytes.is_empty() { 0 } else { call(&mut bytes)? };
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
 /// Sets an extended attribute, of a link itself.
@@ -53,4 +58,26 @@ pub(super) fn set_modified(path: &Path, seconds: i64, nanoseconds: i64) -> io::R
 /// Whether the path lies on overlayfs.
 pub(super) fn is_overlay(path: &Path) -> bool {
     rustix::fs::statfs(path).is_ok_and(|found| found.f_type == OVERLAYFS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The largest value that Linux allows is 64 KiB (xattr(7)).
+    #[test]
+    fn attributes_of_any_length() {
+        for length in [0, 1, 1 << 12, 1 << 16] {
+            let kernel = |buffer: &mut [u8]| match buffer.len() {
+                0 => Ok(length),
+                room if room < length => Err(Errno::RANGE),
+                _ => {
+                    buffer.fill(1);
+                    Ok(length)
+                }
+            };
+            assert_eq!(whole(kernel), Ok(vec![1; length]));
+        }
+        assert_eq!(whole(|_| Err(Errno::NOTSUP)), Err(Errno::NOTSUP));
+    }
 }

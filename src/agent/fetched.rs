@@ -27,7 +27,7 @@ pub(super) fn check(package: &LockedPackage, files: &Path) -> Result<(), Failure
         return Ok(());
     }
     let message = format!(
-        "{} is not what the signed index says: {digest} instead of {}",
+        "{} is not what the lock says: {digest} instead of {}",
         package.file, package.digest
     );
     Err(Failure::new(AgentFailure::Untrusted, message))

@@ -12,7 +12,7 @@ use std::os::unix::fs::{self as unix, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use super::attributes::{is_overlay, set_xattr, xattrs};
+use super::attributes::{is_overlay, set_modified, set_xattr, xattrs};
 
 /// Mode of most files.
 const MODE: u32 = 0o644;
@@ -59,8 +59,8 @@ fn lift(files: &[PathBuf], name: &str) {
     }
 }
 
-/// Few changes, since there are thousands of files: owner and mode are mostly right from the start,
-/// and times are for the settling to restore.
+/// Few changes, since there are thousands of files: owner and mode are mostly right from the start.
+/// The time is for packages' scripts, which compile sources that the upgrade leaves as they are.
 fn replace(file: &Path, metadata: &std::fs::Metadata, copy: &Path) -> io::Result<()> {
     let content = std::fs::read(file)?;
     let mut options = std::fs::OpenOptions::new();
@@ -77,5 +77,6 @@ fn replace(file: &Path, metadata: &std::fs::Metadata, copy: &Path) -> io::Result
     for (name, value) in xattrs(file)? {
         set_xattr(copy, &name, &value)?;
     }
+    set_modified(copy, metadata.mtime(), metadata.mtime_nsec())?;
     std::fs::rename(copy, file)
 }

@@ -16,6 +16,7 @@ mod changes;
 mod fetched;
 mod lift;
 mod process;
+mod python;
 mod rpm;
 mod settle;
 mod words;
@@ -120,5 +121,7 @@ fn apply(task: &ApplyTask) -> Result<(), Failure> {
         began,
         remains: &remains,
         latest: task.source_date_epoch,
+        // In other families compiled files are packages' own, whose digests the database has.
+        scripts_compile: task.manager == Manager::Apt,
     })
 }

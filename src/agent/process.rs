@@ -2,6 +2,10 @@
 
 use std::io::{self, BufRead, BufReader, Write as _};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::patch::task::AgentFailure;
 
@@ -51,6 +55,10 @@ const PASSED_ON: &[&str] = &[
 /// Most of a program's output that is kept, in bytes.
 const OUTPUT_LIMIT: usize = 32 << 20;
 
+/// How long what a program has said may take to arrive once it has ended. Only a daemon that a
+/// package's script has left behind takes that long: it has the output open, and ends with us.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// Runs a program to its end.
 pub(super) fn run(
     program: &str,
@@ -72,19 +80,49 @@ pub(super) fn run(
         Failure::new(AgentFailure::PackageManager, format!("cannot start {program}: {error}"))
     };
     let mut child = command.spawn().map_err(cannot_start)?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (stdout, stderr) = std::thread::scope(|scope| {
-        let stdout = scope.spawn(|| stdout.map_or_else(String::new, |pipe| read(pipe, echo)));
-        let stderr = stderr.map_or_else(String::new, |pipe| read(pipe, echo));
-        (stdout.join().unwrap_or_default(), stderr)
-    });
+    let output = [
+        child.stdout.take().map(|pipe| Reading::start(pipe, echo)),
+        child.stderr.take().map(|pipe| Reading::start(pipe, echo)),
+    ];
     let status = child.wait().map_err(cannot_start)?;
+    let until = Instant::now() + GRACE;
+    let [stdout, stderr] =
+        output.map(|reading| reading.map_or_else(String::new, |reading| reading.text(until)));
     Ok(Finished { exit_code: status.code(), stdout, stderr })
 }
 
+/// A thread that reads what a program writes.
+struct Reading {
+    text: Arc<Mutex<String>>,
+    ended: Receiver<()>,
+}
+
+impl Reading {
+    fn start(pipe: impl io::Read + Send + 'static, echo: Echo) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let (end, ended) = mpsc::channel();
+        let into = Arc::clone(&text);
+        thread::spawn(move || {
+            read(pipe, echo, &into);
+            drop(end);
+        });
+        Self { text, ended }
+    }
+
+    /// What there is at the end, or at this time if something still holds the other end open.
+    fn text(self, until: Instant) -> String {
+        // Nothing is ever sent: the sender goes when the reading ends.
+        let _ended = self.ended.recv_timeout(until.saturating_duration_since(Instant::now()));
+        std::mem::take(&mut *locked(&self.text))
+    }
+}
+
+fn locked(text: &Mutex<String>) -> MutexGuard<'_, String> {
+    text.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Reads to the end, line by line, showing each on our stderr, which is the step's log.
-fn read(pipe: impl io::Read, echo: Echo) -> String {
-    let mut text = String::new();
+fn read(pipe: impl io::Read, echo: Echo, text: &Mutex<String>) {
     let mut reader = BufReader::new(pipe);
     let mut line = Vec::new();
     while let Ok(1..) = reader.read_until(b'\n', &mut line) {
@@ -92,10 +130,37 @@ fn read(pipe: impl io::Read, echo: Echo) -> String {
             // A log that cannot be written is no reason to stop.
             drop(io::stderr().lock().write_all(&line));
         }
+        let mut text = locked(text);
         if text.len() < OUTPUT_LIMIT {
             text.push_str(&String::from_utf8_lossy(&line));
         }
         line.clear();
     }
-    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Finished {
+        run("sh", &["-c".to_owned(), script.to_owned()], &[], Echo::Hidden).unwrap()
+    }
+
+    #[test]
+    fn everything_that_is_said() {
+        let lines = "echo out; seq 1 99999; echo err >&2; exit 3";
+        let finished = shell(lines);
+        assert_eq!(finished.exit_code, Some(3));
+        assert!(finished.stdout.starts_with("out\n1\n") && finished.stdout.ends_with("\n99999\n"));
+        assert_eq!(finished.stderr, "err\n");
+    }
+
+    #[test]
+    fn a_program_left_behind_is_not_waited_for() {
+        let began = Instant::now();
+        let finished = shell("echo out; sleep 20 & echo err >&2");
+        assert!(began.elapsed() < Duration::from_secs(10));
+        assert!(finished.is_success());
+        assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("out\n", "err\n"));
+    }
 }

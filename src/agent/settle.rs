@@ -14,6 +14,7 @@ use crate::patch::task::AgentFailure;
 
 use super::Failure;
 use super::attributes::{is_overlay, set_modified, xattrs};
+use super::python;
 
 /// What to settle.
 pub(super) struct Settle<'a> {
@@ -27,6 +28,8 @@ pub(super) struct Settle<'a> {
     pub(super) remains: &'a Remains,
     /// The latest modification time that anything new may have, in seconds since 1970.
     pub(super) latest: Option<i64>,
+    /// Whether Python's compiled files are made by packages' scripts.
+    pub(super) scripts_compile: bool,
 }
 
 /// What a package manager leaves behind.
@@ -188,7 +191,9 @@ impl Settle<'_> {
         let mounted = mount_points()?;
         // On overlayfs a changed file has changed parents, which were copied up with it.
         let changed_parents = is_overlay(self.root);
+        let packaged = self.remains.common_files.iter().map(PathBuf::as_path).collect();
         let mut folders = vec![PathBuf::new()];
+        let mut touched_folders = Vec::new();
         while let Some(folder) = folders.pop() {
             for name in names_in(&self.root.join(&folder))? {
                 let path = folder.join(name);
@@ -198,26 +203,57 @@ impl Settle<'_> {
                 }
                 let Some(is) = metadata(&now)? else { continue };
                 let touched = Moment::changed(&is) >= self.began;
-                if is.is_dir() && (touched || !changed_parents) {
+                if !is.is_dir() {
+                    if touched {
+                        self.restore_time(&path, &is, &packaged)?;
+                    }
+                    continue;
+                }
+                if touched || !changed_parents {
                     folders.push(path.clone());
                 }
                 if touched {
-                    self.restore_time(&path, &now, &is)?;
+                    touched_folders.push(path);
                 }
+            }
+        }
+        // When nothing in them changes any more.
+        for path in touched_folders {
+            if let Some(is) = metadata(&self.root.join(&path))? {
+                self.restore_time(&path, &is, &packaged)?;
             }
         }
         Ok(())
     }
 
-    fn restore_time(&self, path: &Path, now: &Path, is: &std::fs::Metadata) -> io::Result<()> {
-        let before = self.base.join(path);
-        if let Some(was) = metadata(&before)?
-            && same(now, is, &before, &was)?
+    fn restore_time(
+        &self,
+        path: &Path,
+        is: &std::fs::Metadata,
+        packaged: &BTreeSet<&Path>,
+    ) -> io::Result<()> {
+        let (now, before) = (self.root.join(path), self.base.join(path));
+        let was = metadata(&before)?;
+        let source = python::Source {
+            root: self.root,
+            base: self.base,
+            path,
+            now: is.mtime(),
+            before: was.as_ref().map_or(0, std::fs::Metadata::mtime),
+        };
+        if let Some(was) = was
+            && same(&now, is, &before, &was)?
         {
-            return set_modified(now, was.mtime(), was.mtime_nsec());
+            let is_made = |compiled: &Path| self.scripts_compile && !packaged.contains(compiled);
+            if is.mtime() == was.mtime() || source.take_back(is_made)? {
+                set_modified(&now, was.mtime(), was.mtime_nsec())?;
+            }
+            return Ok(());
         }
         match self.latest {
-            Some(latest) if is.mtime() >= latest => set_modified(now, latest, 0),
+            Some(latest) if is.mtime() >= latest && source.compiled()?.is_empty() => {
+                set_modified(&now, latest, 0)
+            }
             _ => Ok(()),
         }
     }
@@ -349,4 +385,147 @@ fn components(path: &Path) -> Vec<OsString> {
         Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
     });
     names.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = "lib/a.py";
+    const COMPILED: &str = "lib/__pycache__/a.cpython-311.pyc";
+    const PYTHON_3: [&[u8]; 2] = [b"\xa7\x0d\r\n\0\0\0\0", b"size and code"];
+    const PYTHON_2: [&[u8]; 2] = [b"\x03\xf3\r\n", b"c and code"];
+    const BEFORE: i64 = 1_600_000_000;
+    const NOW: i64 = 1_700_000_000;
+
+    /// A tree before and after an upgrade.
+    struct Trees(PathBuf);
+
+    impl Trees {
+        /// With a Python source that has not changed, but for its time.
+        fn new(name: &str) -> Self {
+            let folder = format!("suture-settle-{}-{name}", std::process::id());
+            let trees = Self(std::env::temp_dir().join(folder));
+            trees.write("base", SOURCE, BEFORE, b"x = 1\n");
+            trees.write("root", SOURCE, NOW, b"x = 1\n");
+            trees
+        }
+
+        fn write(&self, tree: &str, path: &str, time: i64, content: &[u8]) {
+            let file = self.0.join(tree).join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, content).unwrap();
+            set_modified(&file, time, 0).unwrap();
+        }
+
+        /// A compiled file that holds a time.
+        fn compile(&self, tree: &str, path: &str, time: i64, [head, tail]: [&[u8]; 2]) {
+            let time_in_file = u32::try_from(time).unwrap().to_le_bytes();
+            self.write(tree, path, time + 5, &[head, &time_in_file, tail].concat());
+        }
+
+        fn settle(&self, scripts_compile: bool, latest: Option<i64>, packaged: &[&str]) {
+            let common_files = packaged.iter().map(PathBuf::from).collect();
+            run(&Settle {
+                root: &self.0.join("root"),
+                base: &self.0.join("base"),
+                began: Moment { seconds: 0, nanoseconds: 0 },
+                remains: &Remains { traces: &[], more_traces: Vec::new(), common_files },
+                latest,
+                scripts_compile,
+            })
+            .unwrap();
+        }
+
+        fn time(&self, path: &str) -> Option<i64> {
+            metadata(&self.0.join("root").join(path)).unwrap().map(|found| found.mtime())
+        }
+
+        fn is_as_before(&self, path: &str) -> bool {
+            let read = |tree: &str| std::fs::read(self.0.join(tree).join(path)).unwrap();
+            self.time(path) == Some(self.base_time(path)) && read("root") == read("base")
+        }
+
+        fn base_time(&self, path: &str) -> i64 {
+            self.0.join("base").join(path).symlink_metadata().unwrap().mtime()
+        }
+    }
+
+    impl Drop for Trees {
+        fn drop(&mut self) {
+            drop(std::fs::remove_dir_all(&self.0));
+        }
+    }
+
+    #[test]
+    fn compiled_python_with_another_time_is_as_before() {
+        for (name, path, format) in
+            [("python-3", COMPILED, PYTHON_3), ("python-2", "lib/a.pyc", PYTHON_2)]
+        {
+            let trees = Trees::new(name);
+            trees.compile("base", path, BEFORE, format);
+            trees.compile("root", path, NOW, format);
+            trees.settle(true, None, &[SOURCE]);
+            assert!(trees.is_as_before(SOURCE) && trees.is_as_before(path), "{name}");
+            assert!(trees.time("lib") == Some(trees.base_time("lib")), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_source_keeps_the_time_that_its_compiled_file_holds() {
+        let other = [PYTHON_3[0], b"size and other code"];
+        for (name, scripts_compile, packaged, format) in [
+            ("changed", true, &[][..], other),
+            ("packaged", true, &[COMPILED][..], PYTHON_3),
+            ("of-the-package", false, &[][..], PYTHON_3),
+        ] {
+            let trees = Trees::new(name);
+            trees.compile("base", COMPILED, BEFORE, PYTHON_3);
+            trees.compile("root", COMPILED, NOW, format);
+            // Two of them stay together.
+            let second = "lib/__pycache__/a.cpython-311.opt-1.pyc";
+            trees.compile("base", second, BEFORE, PYTHON_3);
+            trees.compile("root", second, NOW, PYTHON_3);
+            trees.settle(scripts_compile, None, packaged);
+            assert_eq!(trees.time(SOURCE), Some(NOW), "{name}");
+            assert_eq!(trees.time(COMPILED), Some(NOW + 5), "{name}");
+            assert_eq!(trees.time(second), Some(NOW + 5), "{name}");
+        }
+    }
+
+    #[test]
+    fn compiled_python_that_was_not_there_goes() {
+        let trees = Trees::new("none");
+        trees.compile("root", COMPILED, NOW, PYTHON_3);
+        trees.settle(true, None, &[SOURCE]);
+        assert!(trees.is_as_before(SOURCE));
+        assert_eq!(trees.time("lib/__pycache__"), None);
+    }
+
+    #[test]
+    fn a_source_without_compiled_files_has_its_time_again() {
+        let trees = Trees::new("alone");
+        // Of another source, and of this one but by its hash.
+        trees.compile("root", "lib/__pycache__/ab.cpython-311.pyc", NOW, PYTHON_3);
+        let by_hash = [b"\xa7\x0d\r\n\x01\0\0\0".as_slice(), b"hash and code"];
+        trees.compile("root", COMPILED, 1, by_hash);
+        trees.settle(true, None, &[SOURCE]);
+        assert!(trees.is_as_before(SOURCE));
+        assert_eq!(trees.time(COMPILED), Some(6));
+    }
+
+    #[test]
+    fn a_new_source_is_as_old_as_its_compiled_file_says() {
+        let (with, without) = ("lib/b.py", "lib/c.py");
+        let trees = Trees::new("new");
+        trees.write("root", with, NOW, b"x = 2\n");
+        trees.write("root", without, NOW, b"x = 2\n");
+        let compiled = "lib/__pycache__/b.cpython-311.pyc";
+        trees.compile("root", compiled, NOW, PYTHON_3);
+        trees.settle(true, Some(BEFORE), &[]);
+        assert_eq!(
+            [with, without, compiled].map(|path| trees.time(path)),
+            [Some(NOW), Some(BEFORE), Some(BEFORE)]
+        );
+    }
 }

@@ -2,13 +2,13 @@
 
 use crate::llb::capability::Capabilities;
 use crate::llb::exec::{ContentKey, Exec, Executed, Mount, MountKind, Network, Sharing};
-use crate::llb::{Caching, Display, Output, file};
+use crate::llb::{Display, Output, file};
 use crate::platform::Platform;
 use crate::request::Request;
 
 pub mod task;
 
-use task::{ApplyTask, FetchTask, Task, path};
+use task::{ApplyTask, FetchTask, Manager, Task, path};
 
 /// What both steps need.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct Steps<'a> {
 pub struct Fetch<'a> {
     /// What to do.
     pub task: &'a FetchTask,
-    /// Name of the cache of downloaded packages: distro, release, architecture.
+    /// Name of the cache of the packages that apt downloads: distro, release, architecture.
     pub cache: String,
     /// Text whose change makes an earlier result stale.
     pub freshness: String,
@@ -45,15 +45,18 @@ impl Steps<'_> {
     /// The tree that fetch hands out: the files and what was found.
     pub fn fetch(&self, fetch: &Fetch<'_>) -> Option<Output> {
         let task = Task::Fetch(fetch.task.clone());
-        let namespace =
-            self.request.cache_namespace.as_deref().map_or(String::new(), |it| format!("{it}/"));
-        let cache = format!("{namespace}suture/{}", fetch.cache);
-        let mounts = vec![
+        let mut mounts = vec![
             mount(path::OUT, MountKind::Output(None)),
             mount(path::WORK, MountKind::Tmpfs { size: None }),
-            // Private, so that a fleet's builds do not wait for each other.
-            mount(path::CACHE, MountKind::Cache { id: cache, sharing: Sharing::Private }),
         ];
+        if fetch.task.manager == Manager::Apt {
+            let namespace = self.request.cache_namespace.as_deref();
+            let namespace = namespace.map_or(String::new(), |it| format!("{it}/"));
+            let id = format!("{namespace}suture/{}", fetch.cache);
+            // Private, so that a fleet's builds do not wait for each other.
+            let kind = MountKind::Cache { id, sharing: Sharing::Private };
+            mounts.push(mount(path::CACHE, kind));
+        }
         let freshness = ("SUTURE_FRESHNESS".to_owned(), fetch.freshness.clone());
         self.exec(self.root, &task, mounts, self.request.network, vec![freshness], &fetch.name)
             .output(path::OUT)
@@ -128,11 +131,7 @@ impl Steps<'_> {
             sandbox: self.request.sandbox.clone(),
             platform: self.platform.clone(),
         }
-        .build(&Display { name: name.to_owned(), caching: self.caching() })
-    }
-
-    fn caching(&self) -> Caching {
-        self.request.caching
+        .build(&Display { name: name.to_owned(), caching: self.request.caching })
     }
 }
 

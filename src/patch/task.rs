@@ -226,7 +226,8 @@ pub struct LockedPackage {
     pub version: String,
     /// Name of the file.
     pub file: String,
-    /// Digest of the file, as the signed index has it.
+    /// Digest of the file: with apt the one in the signed index, else of what the package manager has
+    /// downloaded and checked.
     pub digest: crate::digest::Digest,
     /// Where it came from, where the package manager tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,7 @@ use crate::gateway::file::{exists, read_optional_directory, read_optional_file};
 use crate::gateway::{Gateway, Ref};
 use crate::pkgdb::Database;
 use crate::pkgdb::apk::{ApkError, Installed, World};
-use crate::repository::apk::{ApkRepositories, IndexAddress};
+use crate::repository::apk::ApkRepositories;
 
 use super::{CONFIGURATION_LIMIT, DATABASE_LIMIT, ProbeError};
 
@@ -23,7 +23,10 @@ pub struct ApkSystem {
 
 /// Where apk keeps what is installed: apk 2 and most of apk 3, then systems with one `/usr`.
 const DATABASES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
-/// Most files that name repositories.
+/// What names repositories, and from apk 3 on the folders of more such files (apk-repositories(5)).
+const REPOSITORIES: &str = "/etc/apk/repositories";
+const REPOSITORY_FOLDERS: [&str; 2] = ["/etc/apk/repositories.d", "/lib/apk/repositories.d"];
+/// Most files of one of these folders.
 const REPOSITORY_FILES: usize = 256;
 /// Where apk is: Alpine, then systems with one `/usr`.
 const PROGRAMS: [&str; 2] = ["/sbin/apk", "/usr/bin/apk"];
@@ -32,13 +35,7 @@ impl ApkSystem {
     /// Where the signed indexes are; nothing when not all can be addressed.
     pub(super) fn index_addresses(&self) -> Option<Vec<String>> {
         let architecture = self.installed.architecture()?;
-        let addresses = self.repositories.index_addresses(architecture).into_iter();
-        addresses
-            .map(|address| match address {
-                IndexAddress::Url(url) => Some(url),
-                IndexAddress::NotAddressable { .. } => None,
-            })
-            .collect()
+        self.repositories.index_addresses(architecture)
     }
 }
 
@@ -66,20 +63,21 @@ pub(super) async fn system(gateway: &impl Gateway, tree: &Ref) -> Result<ApkSyst
     let world = World::parse(&world).map_err(unreadable("/etc/apk/world"))?;
     let installed = Installed::parse(&bytes, &world).map_err(unreadable(database))?;
     if repositories.repositories().is_empty() {
-        return Err(ProbeError::NoRepositories("/etc/apk/repositories"));
+        return Err(ProbeError::NoRepositories(REPOSITORIES));
     }
     Ok(ApkSystem { installed, world, repositories, database })
 }
 
-/// The file, and from apk 3 on those of a folder beside it.
+/// The file, and from apk 3 on those of two folders.
 async fn repositories(gateway: &impl Gateway, tree: &Ref) -> Result<ApkRepositories, ProbeError> {
-    let folder = "/etc/apk/repositories.d";
-    let mut files = vec!["/etc/apk/repositories".to_owned()];
-    let mut entries = read_optional_directory(gateway, tree, folder).await?;
-    entries.retain(|entry| entry.name.ends_with(".list"));
-    entries.sort_by(|one, other| one.name.cmp(&other.name));
-    let more = entries.into_iter().map(|entry| format!("{folder}/{}", entry.name));
-    files.extend(more.take(REPOSITORY_FILES));
+    let mut files = vec![REPOSITORIES.to_owned()];
+    for folder in REPOSITORY_FOLDERS {
+        let mut entries = read_optional_directory(gateway, tree, folder).await?;
+        entries.retain(|entry| entry.name.ends_with(".list") && !entry.name.starts_with('.'));
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        let more = entries.into_iter().map(|entry| format!("{folder}/{}", entry.name));
+        files.extend(more.take(REPOSITORY_FILES));
+    }
     let mut contents = Vec::new();
     for file in files {
         if let Some(bytes) = read_optional_file(gateway, tree, &file, CONFIGURATION_LIMIT).await? {

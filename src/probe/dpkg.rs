@@ -6,7 +6,7 @@ use crate::package::Architecture;
 use crate::patch::task::Repositories;
 use crate::pkgdb::Database;
 use crate::pkgdb::dpkg::{self, DpkgError};
-use crate::repository::apt::{AptSources, ReleaseAddress};
+use crate::repository::apt::AptSources;
 
 use super::{CONFIGURATION_LIMIT, DATABASE_LIMIT, ProbeError, SMALL_FILE_LIMIT};
 
@@ -37,13 +37,7 @@ impl DpkgSystem {
 
     /// Where the signed indexes are; nothing when not all can be addressed.
     pub(super) fn index_addresses(&self) -> Option<Vec<String>> {
-        let addresses = self.sources.release_addresses().into_iter();
-        addresses
-            .map(|address| match address {
-                ReleaseAddress::Url(url) => Some(url),
-                ReleaseAddress::NotAddressable { .. } => None,
-            })
-            .collect()
+        self.sources.release_addresses()
     }
 }
 

@@ -186,8 +186,13 @@ pub enum ProbeError {
     #[error("rpm does not list what is installed: {0}")]
     List(#[source] GatewayError),
     /// Something was interrupted when the image was built.
-    #[error("packages of the image are half-installed: {}", list(.0))]
-    Unfinished(Vec<PackageName>),
+    #[error("packages of the image are half-installed: {}", list(.packages))]
+    Unfinished {
+        /// What had been interrupted.
+        manager: Manager,
+        /// The packages.
+        packages: Vec<PackageName>,
+    },
     /// Nothing says where packages come from.
     #[error("the image names no package repository in {0}")]
     NoRepositories(&'static str),
@@ -294,8 +299,8 @@ pub async fn system(
     };
     let unfinished: Vec<&InstalledPackage> = system.database().unfinished().collect();
     if !unfinished.is_empty() {
-        let names = unfinished.into_iter().map(|package| package.name.clone()).collect();
-        return Err(ProbeError::Unfinished(names));
+        let packages = unfinished.into_iter().map(|package| package.name.clone()).collect();
+        return Err(ProbeError::Unfinished { manager: system.manager(), packages });
     }
     Ok(Probe { end_of_life: distro::end_of_life(&os_release), os_release, distro, system })
 }

@@ -10,9 +10,7 @@ use crate::patch::task::path;
 use crate::pkgdb::rpm::place::{DATABASES, LOG};
 use crate::pkgdb::rpm::{self, RpmDatabaseError, listing};
 use crate::pkgdb::{Database, InstalledPackage};
-use crate::repository::rpm::{
-    FILES, FOLDERS, IndexAddress, RpmConfiguration, RpmManager, Variables,
-};
+use crate::repository::rpm::{FILES, FOLDERS, RpmConfiguration, RpmManager, Variables};
 
 use super::{CONFIGURATION_LIMIT, DATABASE_LIMIT, ProbeError, Tree};
 
@@ -63,13 +61,7 @@ enum Reading {
 impl RpmSystem {
     /// Where the signed indexes are; nothing when not all can be addressed.
     pub(super) fn index_addresses(&self) -> Option<Vec<String>> {
-        let addresses = self.configuration.index_addresses(&self.variables).into_iter();
-        addresses
-            .map(|address| match address {
-                IndexAddress::Url(url) => Some(url),
-                IndexAddress::NotAddressable { .. } => None,
-            })
-            .collect()
+        self.configuration.index_addresses(&self.variables)
     }
 }
 

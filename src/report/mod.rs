@@ -114,17 +114,6 @@ pub struct Finding {
     pub fixed: Vec<Arc<str>>,
     /// How bad the scanner says it is.
     pub severity: Severity,
-    /// What kind of package it is in.
-    pub class: FindingClass,
-}
-
-/// What kind of package a finding is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FindingClass {
-    /// A package of the distribution.
-    Os,
-    /// A package of a programming language.
-    Library,
 }
 
 /// How bad a vulnerability is; later is worse.

@@ -24,8 +24,8 @@ use serde::de::{
 };
 
 use super::{
-    FINDING_LIMIT, FIXED_LIMIT, Finding, FindingClass, Report, ReportError, ReportFormat,
-    ReportedImage, ReportedOs, Severity, VERSION_LIMIT, VulnerabilityId,
+    FINDING_LIMIT, FIXED_LIMIT, Finding, Report, ReportError, ReportFormat, ReportedImage,
+    ReportedOs, Severity, VERSION_LIMIT, VulnerabilityId,
 };
 use crate::digest::Digest;
 use crate::package::{Architecture, Excerpt, PackageName};
@@ -292,7 +292,6 @@ impl Folded {
             installed: self.texts.share(installed),
             fixed: fixed.map(|text| self.texts.share(text)).collect(),
             severity: Severity::from_word(raw.severity.as_deref().unwrap_or_default()),
-            class: FindingClass::Os,
         })
     }
 }

@@ -56,33 +56,6 @@ pub struct Repository {
     pub kind: IndexKind,
 }
 
-/// Why a repository's index cannot be asked for with a plain HTTP request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NotAddressable {
-    /// It is in a folder, as a path or a `file:` URL says.
-    Path,
-    /// Another way of transport, such as `ftp:`.
-    Scheme,
-    /// The URL has a user name or a password.
-    Credentials,
-    /// The URL has a variable that is set nowhere.
-    Variable,
-}
-
-/// Where the signed index of a repository is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum IndexAddress {
-    /// Its URL.
-    Url(String),
-    /// It has none that could be fetched.
-    NotAddressable {
-        /// What names the repository.
-        url: String,
-        /// Why.
-        reason: NotAddressable,
-    },
-}
-
 /// Why apk's repositories cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApkRepositoriesError {
@@ -135,23 +108,23 @@ impl ApkRepositories {
         &self.repositories
     }
 
-    /// Where the signed index of each repository is for a system of this architecture, sorted, each once.
-    pub fn index_addresses(&self, architecture: &Architecture) -> Vec<IndexAddress> {
-        let addresses: BTreeSet<IndexAddress> =
-            self.repositories.iter().map(|found| found.index_address(architecture)).collect();
-        addresses.into_iter().collect()
+    /// Where the signed index of each repository is for a system of this architecture, sorted, each once;
+    /// nothing when one cannot be asked for with a plain HTTP request.
+    pub fn index_addresses(&self, architecture: &Architecture) -> Option<Vec<String>> {
+        let addresses = self.repositories.iter().map(|found| found.index_address(architecture));
+        let addresses: BTreeSet<String> = addresses.collect::<Option<_>>()?;
+        Some(addresses.into_iter().collect())
     }
 }
 
 impl Repository {
-    /// Where the signed index is for a system of this architecture.
-    pub fn index_address(&self, architecture: &Architecture) -> IndexAddress {
+    fn index_address(&self, architecture: &Architecture) -> Option<String> {
         let url = self.url.replace(ARCHITECTURE, architecture.as_str());
-        if let Some(reason) = not_addressable(&url) {
-            return IndexAddress::NotAddressable { url, reason };
+        if !is_addressable(&url) {
+            return None;
         }
         let folder = url.strip_suffix('/').unwrap_or(&url);
-        IndexAddress::Url(match self.kind {
+        Some(match self.kind {
             IndexKind::Version2 => format!("{folder}/{architecture}/APKINDEX.tar.gz"),
             IndexKind::Version3 => format!("{folder}/{architecture}/Packages.adb"),
             IndexKind::File => url,
@@ -159,21 +132,11 @@ impl Repository {
     }
 }
 
-fn not_addressable(url: &str) -> Option<NotAddressable> {
-    if url.contains("${") {
-        return Some(NotAddressable::Variable);
-    }
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return Some(NotAddressable::Path);
-    };
-    match scheme {
-        "http" | "https" => {
-            let authority = rest.split('/').next().unwrap_or_default();
-            authority.contains('@').then_some(NotAddressable::Credentials)
-        }
-        "ftp" => Some(NotAddressable::Scheme),
-        _ => Some(NotAddressable::Path),
-    }
+/// Whether it is neither a path nor needs another way of transport, a password or a variable that is
+/// set nowhere.
+fn is_addressable(url: &str) -> bool {
+    let Some(("http" | "https", rest)) = url.split_once("://") else { return false };
+    !url.contains("${") && !rest.split('/').next().unwrap_or_default().contains('@')
 }
 
 /// What has been read so far.
@@ -283,12 +246,8 @@ mod tests {
         ApkRepositories::parse([(FILE, text.as_bytes())]).unwrap()
     }
 
-    fn addresses(text: &str) -> Vec<IndexAddress> {
+    fn addresses(text: &str) -> Option<Vec<String>> {
         parse(text).index_addresses(&"x86_64".parse().unwrap())
-    }
-
-    fn url(text: &str) -> IndexAddress {
-        IndexAddress::Url(text.to_owned())
     }
 
     #[test]
@@ -311,35 +270,28 @@ mod tests {
                 (6, None, "/media/cdrom/apks"),
             ]
         );
+        assert_eq!(repositories.index_addresses(&"aarch64".parse().unwrap()), None);
         assert_eq!(
-            repositories.index_addresses(&"aarch64".parse().unwrap()),
-            [
-                url("https://e.org/edge/main/aarch64/APKINDEX.tar.gz"),
-                url("https://e.org/v3.20/community/aarch64/APKINDEX.tar.gz"),
-                url("https://e.org/v3.20/main/aarch64/APKINDEX.tar.gz"),
-                IndexAddress::NotAddressable {
-                    url: "/media/cdrom/apks".to_owned(),
-                    reason: NotAddressable::Path
-                },
-            ]
+            addresses("https://e.org/b\nhttp://e.org/a/\nhttps://e.org/b\n").unwrap(),
+            ["http://e.org/a/x86_64/APKINDEX.tar.gz", "https://e.org/b/x86_64/APKINDEX.tar.gz"]
         );
     }
 
     #[test]
     fn what_cannot_be_addressed() {
-        for (text, reason) in [
-            ("/repo", NotAddressable::Path),
-            ("repo", NotAddressable::Path),
-            ("file:///repo", NotAddressable::Path),
-            ("HTTP://e.org", NotAddressable::Path),
-            ("ftp://e.org/repo", NotAddressable::Scheme),
-            ("https://user:secret@e.org/repo", NotAddressable::Credentials),
-            ("https://${mirror}/repo", NotAddressable::Variable),
+        for text in [
+            "/repo",
+            "repo",
+            "file:///repo",
+            "HTTP://e.org",
+            "ftp://e.org/repo",
+            "https://user:secret@e.org/repo",
+            "https://${mirror}/repo",
         ] {
-            let expected = IndexAddress::NotAddressable { url: text.to_owned(), reason };
-            assert_eq!(addresses(text), [expected]);
+            assert_eq!(addresses(text), None, "{text}");
+            assert_eq!(addresses(&format!("https://e.org\n{text}")), None, "{text}");
         }
-        assert_eq!(addresses("@lonely\nset x\n"), []);
+        assert_eq!(addresses("@lonely\nset x\n"), Some(Vec::new()));
     }
 
     #[test]
@@ -348,13 +300,13 @@ mod tests {
                     set -default mirror=https://e.com\nv3 @t ${mirror} main community\nv2 ${mirror}/x\n\
                     ndx https://e.org/index.gz\nhttps://e.org/Packages.adb\n";
         assert_eq!(
-            addresses(text),
+            addresses(text).unwrap(),
             [
-                url("https://e.net/x86_64/community/x86_64/Packages.adb"),
-                url("https://e.net/x86_64/main/x86_64/Packages.adb"),
-                url("https://e.net/x86_64/x/x86_64/APKINDEX.tar.gz"),
-                url("https://e.org/Packages.adb"),
-                url("https://e.org/index.gz"),
+                "https://e.net/x86_64/community/x86_64/Packages.adb",
+                "https://e.net/x86_64/main/x86_64/Packages.adb",
+                "https://e.net/x86_64/x/x86_64/APKINDEX.tar.gz",
+                "https://e.org/Packages.adb",
+                "https://e.org/index.gz",
             ]
         );
         let files: [(&str, &[u8]); 3] = [

@@ -9,7 +9,7 @@
 //! * Debian's code name as a suite is the whole release, tens of megabytes of index; security and other
 //!   updates are suites of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::str;
 
@@ -132,33 +132,6 @@ pub enum AptSourcesError {
     },
 }
 
-/// Why a repository's index cannot be asked for with a plain HTTP request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NotAddressable {
-    /// Another way of transport: `cdrom:`, `file:`, `mirror+http:`, `tor+https:`, …
-    Scheme,
-    /// The URI has a user name or a password.
-    Credentials,
-    /// The suite or URI has a variable such as `$(ARCH)` that only apt fills in.
-    Variable,
-}
-
-/// Where the signed index of a repository is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ReleaseAddress {
-    /// The URL of its `InRelease` file.
-    Url(String),
-    /// It has none that could be fetched.
-    NotAddressable {
-        /// The repository's URI.
-        uri: String,
-        /// The suite.
-        suite: String,
-        /// Why.
-        reason: NotAddressable,
-    },
-}
-
 impl AptSources {
     /// Reads source files, given as path and content in apt's own order: `sources.list` first, then the
     /// files of `sources.list.d` by name. A path that ends with `.sources` has stanzas, any other lines.
@@ -207,19 +180,17 @@ impl AptSources {
         Self { entries: self.binary().filter_map(|entry| entry.restricted(is_small)).collect() }
     }
 
-    /// Where the signed index of each enabled repository of packages is, sorted, each once.
-    pub fn release_addresses(&self) -> Vec<ReleaseAddress> {
-        let mut addresses: Vec<_> = self
-            .binary()
-            .flat_map(|entry| {
-                entry.uris.iter().flat_map(|uri| {
-                    entry.suites.iter().map(move |suite| release_address(uri, suite))
-                })
-            })
-            .collect();
-        addresses.sort();
-        addresses.dedup();
-        addresses
+    /// Where the signed index of each enabled repository of packages is, its `InRelease` file, sorted, each
+    /// once; nothing when one cannot be asked for with a plain HTTP request.
+    pub fn release_addresses(&self) -> Option<Vec<String>> {
+        let addresses = self.binary().flat_map(|entry| {
+            entry
+                .uris
+                .iter()
+                .flat_map(|uri| entry.suites.iter().map(move |suite| release_address(uri, suite)))
+        });
+        let addresses: BTreeSet<String> = addresses.collect::<Option<_>>()?;
+        Some(addresses.into_iter().collect())
     }
 
     /// The content of each source file: its entries in the form they were written in, without comments.
@@ -284,29 +255,17 @@ impl Entry {
     }
 }
 
-fn release_address(uri: &str, suite: &str) -> ReleaseAddress {
-    match release_url(uri, suite) {
-        Ok(url) => ReleaseAddress::Url(url),
-        Err(reason) => {
-            ReleaseAddress::NotAddressable { uri: uri.to_owned(), suite: suite.to_owned(), reason }
-        }
-    }
-}
-
-fn release_url(uri: &str, suite: &str) -> Result<String, NotAddressable> {
-    let (scheme, rest) = uri.split_once("://").ok_or(NotAddressable::Scheme)?;
-    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-        return Err(NotAddressable::Scheme);
-    }
-    let authority = rest.split('/').next().unwrap_or_default();
-    if authority.contains('@') {
-        return Err(NotAddressable::Credentials);
-    }
-    if uri.contains("$(") || suite.contains("$(") {
-        return Err(NotAddressable::Variable);
+/// Nothing when it needs another way of transport (`cdrom:`, `file:`, `mirror+http:`, …), a password or
+/// a variable such as `$(ARCH)`, which only apt fills in.
+fn release_address(uri: &str, suite: &str) -> Option<String> {
+    let (scheme, rest) = uri.split_once("://")?;
+    let is_http = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    let has_credentials = rest.split('/').next().unwrap_or_default().contains('@');
+    if !is_http || has_credentials || uri.contains("$(") || suite.contains("$(") {
+        return None;
     }
     let slash = if uri.ends_with('/') { "" } else { "/" };
-    Ok(match suite.strip_suffix('/') {
+    Some(match suite.strip_suffix('/') {
         Some("") => format!("{uri}{slash}InRelease"),
         Some(path) => format!("{uri}{slash}{path}/InRelease"),
         None => format!("{uri}{slash}dists/{suite}/InRelease"),
@@ -522,10 +481,6 @@ Signed-By:
         AptSources::parse([(file, text.as_bytes())])
     }
 
-    fn url(text: &str) -> ReleaseAddress {
-        ReleaseAddress::Url(text.to_owned())
-    }
-
     #[test]
     fn lines() {
         let sources = parse("/etc/apt/sources.list", LIST).unwrap();
@@ -544,15 +499,13 @@ Signed-By:
              deb\thttp://security.example.org/debian-security   bookworm-security main\n"
         );
         assert_eq!(
-            sources.release_addresses(),
+            sources.release_addresses().unwrap(),
             [
-                url("http://deb.example.org/debian/dists/bookworm-backports/InRelease"),
-                url("http://deb.example.org/debian/dists/bookworm-updates/InRelease"),
-                url("http://deb.example.org/debian/dists/bookworm/InRelease"),
-                url(
-                    "http://security.example.org/debian-security/dists/bookworm-security/InRelease"
-                ),
-                url("https://example.org/apt/./InRelease"),
+                "http://deb.example.org/debian/dists/bookworm-backports/InRelease",
+                "http://deb.example.org/debian/dists/bookworm-updates/InRelease",
+                "http://deb.example.org/debian/dists/bookworm/InRelease",
+                "http://security.example.org/debian-security/dists/bookworm-security/InRelease",
+                "https://example.org/apt/./InRelease",
             ]
         );
     }
@@ -591,18 +544,18 @@ Signed-By:
             ("https://e.org/@a", "s", "https://e.org/@a/dists/s/InRelease"),
             ("http://e.org", "buster/updates", "http://e.org/dists/buster/updates/InRelease"),
         ] {
-            assert_eq!(release_url(uri, suite).as_deref(), Ok(expected));
+            assert_eq!(release_address(uri, suite).as_deref(), Some(expected));
         }
-        for (uri, suite, reason) in [
-            ("cdrom:[Debian_12]/", "s", NotAddressable::Scheme),
-            ("file:///repo", "s", NotAddressable::Scheme),
-            ("copy:/repo", "s", NotAddressable::Scheme),
-            ("mirror+http://e.org/list", "s", NotAddressable::Scheme),
-            ("tor+https://e.org", "s", NotAddressable::Scheme),
-            ("https://user:secret@e.org/a", "s", NotAddressable::Credentials),
-            ("https://e.org/a", "$(ARCH)/", NotAddressable::Variable),
+        for (uri, suite) in [
+            ("cdrom:[Debian_12]/", "s"),
+            ("file:///repo", "s"),
+            ("copy:/repo", "s"),
+            ("mirror+http://e.org/list", "s"),
+            ("tor+https://e.org", "s"),
+            ("https://user:secret@e.org/a", "s"),
+            ("https://e.org/a", "$(ARCH)/"),
         ] {
-            assert_eq!(release_url(uri, suite), Err(reason), "{uri}");
+            assert_eq!(release_address(uri, suite), None, "{uri}");
         }
     }
 

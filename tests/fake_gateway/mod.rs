@@ -441,10 +441,12 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    /// Only fetch has the cache, and only apply hands out nothing beside the image.
+    /// Only fetch goes stale, and only apply hands out nothing beside the image.
     pub(crate) fn of(exec: &pb::ExecOp) -> Self {
-        let has = |destination: &str| exec.mounts.iter().any(|mount| mount.dest == destination);
-        match (has(path::OUT), has(path::CACHE)) {
+        let hands_out = exec.mounts.iter().any(|mount| mount.dest == path::OUT);
+        let mut variables = exec.meta.iter().flat_map(|meta| &meta.env);
+        let goes_stale = variables.any(|variable| variable.starts_with("SUTURE_FRESHNESS="));
+        match (hands_out, goes_stale) {
             (true, true) => Self::Fetch,
             (true, false) => Self::List,
             (false, _) => Self::Apply,

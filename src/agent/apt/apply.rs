@@ -1,5 +1,8 @@
 //! Apply with apt: upgrade from fetched files, without a network.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -55,11 +58,8 @@ pub(in super::super) fn run(lock: &Lock, files: &Path) -> Result<Remains, Failur
     }
     let after = super::installed(&super::database()?);
     marks.add(after.difference(&before).cloned())?;
-    Ok(Remains {
-        traces: TRACES,
-        more_traces: lists_of_others(lock),
-        common_files: common_files(lock),
-    })
+    keep_folders_of_others(lock)?;
+    Ok(Remains { traces: TRACES, more_traces: Vec::new(), common_files: common_files(lock) })
 }
 
 fn arguments(lock: &Lock, files: &Path) -> Vec<String> {
@@ -155,22 +155,47 @@ impl ServicePolicy {
     }
 }
 
-/// dpkg's file lists of packages that are not upgraded.
+/// Puts folders back into dpkg's file lists of packages that are not upgraded.
 ///
 /// A folder that the image's author had removed comes with an upgrade; dpkg then takes it out of
-/// the lists of all other packages that have it, and the folder goes again.
-fn lists_of_others(lock: &Lock) -> Vec<PathBuf> {
+/// the lists of all other packages that have it, and the folder goes again. It also takes out what
+/// an upgraded package replaces (`Replaces:`), which is no folder and stays out.
+fn keep_folders_of_others(lock: &Lock) -> Result<(), Failure> {
     let folder = Path::new("var/lib/dpkg/info");
-    let Ok(entries) = std::fs::read_dir(Path::new("/").join(folder)) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(Path::new("/").join(folder)) else { return Ok(()) };
     let upgraded = |package: &str| {
         let name = package.split(':').next().unwrap_or(package);
         lock.packages.iter().any(|locked| locked.name.as_str() == name)
     };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.strip_suffix(".list").is_some_and(|package| !upgraded(package)))
-        .map(|name| folder.join(name))
-        .collect()
+    for entry in entries.flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.strip_suffix(".list").is_none_or(upgraded) {
+            continue;
+        }
+        let file = entry.path();
+        let failure = |error| Failure::file("read", &file, &error);
+        let Ok(before) = std::fs::read(Path::new(path::BASE).join(folder).join(&name)) else {
+            continue;
+        };
+        let after = std::fs::read(&file).map_err(failure)?;
+        if after == before {
+            continue;
+        }
+        let is_folder = |line: &[u8]| Path::new(OsStr::from_bytes(line)).is_dir();
+        std::fs::write(&file, with_folders(&before, &after, is_folder))
+            .map_err(|error| Failure::file("write", &file, &error))?;
+    }
+    Ok(())
+}
+
+/// A list as it was, without the lines that are there no more and are no folders'.
+fn with_folders(before: &[u8], after: &[u8], is_folder: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    let remaining: BTreeSet<&[u8]> = after.split(|byte| *byte == b'\n').collect();
+    let stays = |line: &&[u8]| {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        remaining.contains(line) || is_folder(line)
+    };
+    before.split_inclusive(|byte| *byte == b'\n').filter(stays).flatten().copied().collect()
 }
 
 /// What the installed versions of the packages to upgrade consist of.
@@ -191,7 +216,7 @@ fn common_files(lock: &Lock) -> Vec<PathBuf> {
         else {
             continue;
         };
-        let old: std::collections::BTreeSet<&str> = old.lines().collect();
+        let old: BTreeSet<&str> = old.lines().collect();
         common.extend(
             new.lines()
                 .filter(|line| old.contains(line))
@@ -211,4 +236,18 @@ fn file_list(root: &Path, package: &LockedPackage) -> Option<String> {
         .iter()
         .find_map(|file| std::fs::read(folder.join(file)).ok())
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_stay_in_the_lists_of_other_packages() {
+        let before = b"/.\n/usr\n/usr/doc\n/usr/taken\n/usr/mine\n";
+        let is_folder = |line: &[u8]| line == b"/usr/doc";
+        let list = |after: &[u8]| with_folders(before, after, is_folder);
+        assert_eq!(list(b"/.\n/usr\n/usr/taken\n/usr/mine\n"), before);
+        assert_eq!(list(b"/.\n/usr\n/usr/mine\n"), b"/.\n/usr\n/usr/doc\n/usr/mine\n");
+    }
 }

@@ -39,8 +39,6 @@ pub enum Tag {
     Release = 1002,
     /// A number that outweighs both; most packages have none.
     Epoch = 1003,
-    /// When it was installed, in seconds of Unix time.
-    InstallTime = 1008,
     /// Who distributes it.
     Vendor = 1011,
     /// Its architecture, or `noarch`.
@@ -58,7 +56,6 @@ impl fmt::Display for Tag {
             Self::Version => "VERSION",
             Self::Release => "RELEASE",
             Self::Epoch => "EPOCH",
-            Self::InstallTime => "INSTALLTIME",
             Self::Vendor => "VENDOR",
             Self::Architecture => "ARCH",
             Self::SourceRpm => "SOURCERPM",
@@ -215,7 +212,6 @@ mod tests {
             assert_eq!(parsed.number(Tag::Epoch), Ok(Some(258)));
             assert_eq!(parsed.text(Tag::Vendor), Ok(Some("de")));
             assert_eq!(parsed.text(Tag::SourceRpm), Ok(None));
-            assert_eq!(parsed.number(Tag::InstallTime), Ok(None));
             assert_eq!(parsed.as_bytes().len(), bytes.len() / 16 * 16 + 5);
         }
     }

@@ -27,7 +27,6 @@ pub const FOLDERS: &[(&str, &str)] = &[
     ("/etc/dnf/libdnf5.conf.d", ".conf"),
     ("/etc/dnf/repos.override.d", ".repo"),
     ("/etc/dnf/vars", ""),
-    ("/etc/rpm", ""),
     ("/etc/tdnf/locks.d", ".conf"),
     ("/etc/tdnf/vars", ""),
     ("/etc/yum.repos.d", ".repo"),
@@ -217,9 +216,6 @@ const ZYPPER: Places = Places {
 /// More of zypp.conf's `multiversion`, a line each.
 pub(super) const MULTIVERSION: &[&str] = &["/etc/zypp/multiversion.d/"];
 
-/// Where rpm's own settings are, in files named `macros` or `macros.*` (rpm-macros(7)).
-pub(super) const MACROS: &[&str] = &["/etc/rpm/"];
-
 impl RpmManager {
     pub(super) fn places(self) -> &'static Places {
         match self {
@@ -244,11 +240,7 @@ impl RpmManager {
         let layers = [places.repositories, places.services, places.overrides, places.variables];
         let mut places = places.main.iter().copied().chain(layers).flatten();
         places.any(|place| is_place(place, path))
-            || [locks, multiversion, MACROS]
-                .iter()
-                .copied()
-                .flatten()
-                .any(|place| is_place(place, path))
+            || [locks, multiversion].iter().copied().flatten().any(|place| is_place(place, path))
     }
 
     /// Where its repositories are configured, for messages.

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use self::ini::Values;
 use self::locks::Lock;
-use self::manager::{Locks, MACROS, MULTIVERSION};
+use self::manager::{Locks, MULTIVERSION};
 use crate::glob;
 use crate::package::PackageName;
 use crate::pkgdb::InstalledPackage;
@@ -40,8 +40,6 @@ const INDEX: &str = "repodata/repomd.xml";
 
 /// What zypp.conf's `multiversion` begins with when it is not a name.
 const PROVIDES: &str = "provides:";
-/// The setting that leaves out documentation.
-const EXCLUDE_DOCUMENTATION: &str = "%_excludedocs";
 
 /// Why a configuration cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,39 +65,6 @@ pub enum Signatures {
     ByManager,
 }
 
-/// Why a repository's index cannot be asked for with a plain HTTP request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NotAddressable {
-    /// It is in a folder, as a `file:` URL says.
-    Path,
-    /// Another way of transport, such as `ftp:`.
-    Scheme,
-    /// A user name, a certificate or a token is needed.
-    Credentials,
-    /// The URL has a variable whose value we do not know.
-    Variable,
-    /// Any of several servers may be asked.
-    Mirrors,
-    /// It has no address.
-    NoAddress,
-    /// A service will tell it when the manager asks.
-    Service,
-}
-
-/// Where the signed index of a repository is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum IndexAddress {
-    /// Its URL.
-    Url(String),
-    /// It has none that could be fetched.
-    NotAddressable {
-        /// The repository, or the service.
-        id: String,
-        /// Why.
-        reason: NotAddressable,
-    },
-}
-
 /// A repository that is enabled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RpmRepository {
@@ -122,34 +87,26 @@ impl RpmRepository {
         self.values.get(key).is_some_and(|value| !value.is_empty())
     }
 
-    fn index_url(&self, expand: impl Fn(&str) -> Option<String>) -> Result<String, NotAddressable> {
-        if self.says("mirrorlist") || self.says("metalink") {
-            return Err(NotAddressable::Mirrors);
-        }
-        if ["username", "sslclientcert"].iter().any(|key| self.says(key)) {
-            return Err(NotAddressable::Credentials);
+    /// Nothing when it takes more than a plain HTTP request: a certificate, a password or a token, the choice of
+    /// one of several servers, the value of a variable that we do not know, or another way of transport.
+    fn index_url(&self, expand: impl Fn(&str) -> Option<String>) -> Option<String> {
+        let needs_more = ["mirrorlist", "metalink", "username", "sslclientcert"];
+        if needs_more.iter().any(|key| self.says(key)) {
+            return None;
         }
         let addresses = self.addresses();
-        let address = match addresses.as_slice() {
-            [] => return Err(NotAddressable::NoAddress),
-            [address] => expand(address).ok_or(NotAddressable::Variable)?,
-            _ => return Err(NotAddressable::Mirrors),
-        };
-        let (scheme, rest) = address.split_once(":/").ok_or(NotAddressable::Path)?;
-        match scheme {
-            "http" | "https" => {}
-            "file" | "dir" => return Err(NotAddressable::Path),
-            _ => return Err(NotAddressable::Scheme),
-        }
+        let [address] = addresses.as_slice() else { return None };
+        let address = expand(address)?;
+        let Some(("http" | "https", rest)) = address.split_once(":/") else { return None };
         let authority = rest.trim_start_matches('/').split('/').next().unwrap_or_default();
         // What follows a question mark is a token, or zypper's settings of the transport.
         if authority.contains('@') || address.contains('?') {
-            return Err(NotAddressable::Credentials);
+            return None;
         }
         // zypper's alone, and mostly `/`.
         let below = self.values.get("path").unwrap_or_default().trim_matches('/');
         let separator = if below.is_empty() { "" } else { "/" };
-        Ok(format!("{}{separator}{below}/{INDEX}", address.trim_end_matches('/')))
+        Some(format!("{}{separator}{below}/{INDEX}", address.trim_end_matches('/')))
     }
 }
 
@@ -163,7 +120,6 @@ pub struct RpmConfiguration {
     locks: Vec<Lock>,
     variables: BTreeMap<String, String>,
     multiversion: Vec<String>,
-    macros_exclude_documentation: bool,
 }
 
 impl RpmConfiguration {
@@ -213,7 +169,6 @@ impl RpmConfiguration {
             main,
             variables: variables.collect(),
             multiversion: multiversion.map(ToOwned::to_owned).collect(),
-            macros_exclude_documentation: files.macros_exclude_documentation(),
         })
     }
 
@@ -239,13 +194,12 @@ impl RpmConfiguration {
         }
     }
 
-    /// Whether packages are to be installed without their documentation.
+    /// Whether the manager installs packages without their documentation; rpm's own setting is rpm's to heed.
     pub fn leaves_out_documentation(&self) -> bool {
-        let by_manager = match self.manager {
+        match self.manager {
             RpmManager::Zypper => self.main.is_on("rpm.install.excludedocs").unwrap_or(false),
             _ => self.main.appended(&["tsflags"]).iter().any(|flag| flag == "nodocs"),
-        };
-        by_manager || self.macros_exclude_documentation
+        }
     }
 
     /// The keys of enabled repositories that are files of the image, as absolute paths, sorted, each once. A
@@ -309,21 +263,16 @@ impl RpmConfiguration {
         !excluded && (included || includes_all)
     }
 
-    /// Where the signed index of each enabled repository is, sorted, each once. A service has none, because what
-    /// it will tell is not known.
-    pub fn index_addresses(&self, variables: &Variables) -> Vec<IndexAddress> {
+    /// Where the signed index of each enabled repository is, sorted, each once; nothing when one cannot be asked
+    /// for with a plain HTTP request. Nobody knows what a service will tell when the manager asks.
+    pub fn index_addresses(&self, variables: &Variables) -> Option<Vec<String>> {
+        if !self.services.is_empty() {
+            return None;
+        }
         let expand = |text: &str| variables.expand(text, &self.variables);
-        let address = |found: &RpmRepository| match found.index_url(expand) {
-            Ok(url) => IndexAddress::Url(url),
-            Err(reason) => IndexAddress::NotAddressable { id: found.id.clone(), reason },
-        };
-        let services = self.services.iter().map(|id| IndexAddress::NotAddressable {
-            id: id.clone(),
-            reason: NotAddressable::Service,
-        });
-        let addresses = self.repositories.iter().map(address).chain(services);
-        let addresses: BTreeSet<IndexAddress> = addresses.collect();
-        addresses.into_iter().collect()
+        let addresses = self.repositories.iter().map(|found| found.index_url(expand));
+        let addresses: BTreeSet<String> = addresses.collect::<Option<_>>()?;
+        Some(addresses.into_iter().collect())
     }
 }
 
@@ -356,16 +305,6 @@ impl<'a> Files<'a> {
         files.take_while(move |(path, _)| path.starts_with(place)).filter(move |(path, _)| {
             let name = path.strip_prefix(place).unwrap_or_default();
             if place.ends_with('/') { !name.contains('/') } else { name.is_empty() }
-        })
-    }
-
-    fn macros_exclude_documentation(&self) -> bool {
-        let files = self.layer(MACROS).into_iter();
-        let files = files.filter(|(path, _)| name_of(path).starts_with("macros"));
-        let mut lines = files.flat_map(|(_, bytes)| locks::entries(bytes));
-        lines.any(|line| {
-            let value = line.strip_prefix(EXCLUDE_DOCUMENTATION);
-            value.is_some_and(|value| !matches!(value.trim(), "" | "0"))
         })
     }
 }
