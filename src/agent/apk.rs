@@ -68,6 +68,8 @@ const MEANINGS: &[Meaning] = &[
             "timed out",
             "unavailable repositories",
             "remote server returned error",
+            "SSL certificate",
+            "TLS: ",
         ],
     ),
 ];

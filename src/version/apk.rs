@@ -72,16 +72,6 @@ impl ApkVersion {
     pub fn as_str(&self) -> &str {
         &self.text
     }
-
-    /// Whether the version is `prefix` or goes on where that ends, as a dependency `name~1.2` wants it:
-    /// `1.2`, `1.2.3` and `1.2-r4` go on after `1.2`, and `1.20` does not. So apk-world(5) has it; apk 2 is
-    /// content with less, and lets `1.2` pass for `~1.2.3`.
-    pub fn begins_with(&self, prefix: &Self) -> bool {
-        let mut parts = Parts::of(self.as_str());
-        Parts::of(prefix.as_str())
-            .take_while(|wanted| *wanted != Part::End)
-            .all(|wanted| parts.next() == Some(wanted))
-    }
 }
 
 /// A part of a version. The order of parts, first by kind and then by value, is that of versions which
@@ -331,24 +321,6 @@ mod tests {
         for (left, right) in [("01", "1"), ("1-r01", "1-r1"), ("1_", "1_cvs"), ("1-r", "1-r0")] {
             assert_eq!(version(left), version(right));
             assert_eq!(version(left).to_string(), left);
-        }
-    }
-
-    #[test]
-    fn prefixes() {
-        for (text, prefix, expected) in [
-            ("1.2", "1.2", true),
-            ("1.2.3", "1.2", true),
-            ("1.2-r4", "1.2", true),
-            ("1.2_rc1", "1.2", true),
-            ("1.2a", "1.2", true),
-            ("1.20", "1.2", false),
-            ("1.2", "1.2.3", false),
-            ("1.2-r4", "1.2-r4", true),
-            ("1.2-r40", "1.2-r4", false),
-            ("1.02", "1.0", false),
-        ] {
-            assert_eq!(version(text).begins_with(&version(prefix)), expected, "{text} {prefix}");
         }
     }
 
