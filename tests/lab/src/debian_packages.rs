@@ -232,9 +232,20 @@ impl Archive {
         packages_in(&downloads)
     }
 
+    /// All that the suite's index says of its packages, a stanza each.
+    pub fn index(&self) -> Result<String> {
+        program::run(self.apt_get()?.arg("update"))?;
+        program::output(self.apt("apt-cache")?.arg("dumpavail"))
+    }
+
     /// `apt-get` with everything of its own kept in our folder.
     fn apt_get(&self) -> Result<Command> {
-        let mut command = program::system("apt-get")?;
+        self.apt("apt-get")
+    }
+
+    /// A program of apt's, likewise.
+    fn apt(&self, program: &str) -> Result<Command> {
+        let mut command = program::system(program)?;
         let set = |name: &str, value: &Path| {
             let mut option = OsString::from(format!("{name}="));
             option.push(value);

@@ -38,8 +38,9 @@ pub enum Recipe {
 }
 
 /// Every image the lab can make.
-pub const IMAGES: [(&str, Recipe); 47] = [
+pub const IMAGES: [(&str, Recipe); 48] = [
     ("lab/almalinux:9.4", Recipe::Rpm(RpmImage::of(&ALMALINUX))),
+    ("lab/almalinux:9.4-bench", Recipe::Rpm(RpmImage::of(&ALMALINUX).with_catalogue())),
     (
         "lab/almalinux:9.4-conflicting",
         Recipe::Rpm(RpmImage::of(&ALMALINUX).with(Updates::Conflicting)),

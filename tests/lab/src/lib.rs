@@ -28,6 +28,7 @@ pub mod program;
 pub mod recorded_process;
 pub mod repository_server;
 pub mod rpm_batch;
+pub mod rpm_catalogue;
 pub mod rpm_content;
 pub mod rpm_image;
 pub mod rpm_module;

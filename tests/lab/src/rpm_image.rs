@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::build_context::{self, BuildContext};
 use crate::engine::Engine;
+use crate::rpm_catalogue;
 use crate::rpm_content::KEY;
 use crate::rpm_repository::Updates;
 use crate::rpm_root::RpmRoot;
@@ -22,6 +23,8 @@ pub struct RpmImage {
     pub updates: Updates,
     /// The package manager that stands in for the world's own, if any.
     pub stand_in: StandIn,
+    /// Whether it knows one more repository, whose index is as large as a distribution's.
+    pub has_catalogue: bool,
 }
 
 /// A package manager that Debian does not have, played by a strict program in front of dnf.
@@ -52,7 +55,7 @@ impl StandIn {
 impl RpmImage {
     /// A world's image as it should be.
     pub const fn of(world: &'static World) -> Self {
-        Self { world, updates: Updates::Good, stand_in: StandIn::No }
+        Self { world, updates: Updates::Good, stand_in: StandIn::No, has_catalogue: false }
     }
 
     /// The same with another repository of updates.
@@ -67,9 +70,18 @@ impl RpmImage {
         Self { stand_in, ..self }
     }
 
+    /// The same with one more repository, see [`rpm_catalogue`].
+    #[must_use]
+    pub const fn with_catalogue(self) -> Self {
+        Self { has_catalogue: true, ..self }
+    }
+
     /// Makes sure that an engine has the image.
     pub fn ensure(self, engine: &Engine, name: &str) -> Result<()> {
         let root = RpmRoot::of(engine.folder(), self.world)?;
+        if self.has_catalogue {
+            rpm_catalogue::ensure(engine.folder(), self.world, &root.recipe)?;
+        }
         let _alone = engine.folder().lock("rpm-images")?;
         let root_name = format!("lab/root:{}", self.world.name);
         build_context::ensure_imported(engine, &root_name, &root.archive, &root.recipe)?;
@@ -156,7 +168,7 @@ impl RpmImage {
         let world = self.world.name;
         let repository = |name: &str, title: &str, folder: &str, more: &str| {
             format!(
-                "[{name}]\nname={title}\nbaseurl={server}/{world}/{folder}/$basearch/\n\
+                "[{name}]\nname={title}\nbaseurl={server}/{folder}/$basearch/\n\
                  enabled=1\ngpgcheck=1\ngpgkey=file://{KEY}\n{more}"
             )
         };
@@ -169,10 +181,15 @@ impl RpmImage {
             (Manager::Zypper, Updates::Unsigned) => "pkg_gpgcheck=1\n",
             _ => "",
         };
-        let text = [
-            repository("base", "Lab", "base", more),
-            repository("updates", "Lab updates", self.updates.folder(), &[more, strict].concat()),
+        let updates = format!("{world}/{}", self.updates.folder());
+        let mut text = vec![
+            repository("base", "Lab", &format!("{world}/base"), more),
+            repository("updates", "Lab updates", &updates, &[more, strict].concat()),
         ];
+        if self.has_catalogue {
+            let folder = rpm_catalogue::folder_of(self.world);
+            text.push(repository("catalogue", "Lab catalogue", &folder, more));
+        }
         Ok((folder, text.join("\n")))
     }
 }

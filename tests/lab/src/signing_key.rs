@@ -80,6 +80,20 @@ impl SigningKey {
         done
     }
 
+    /// Signs a file; the signature stands apart from it.
+    pub fn sign_apart(&self, file: &Path, signature: &Path) -> Result<()> {
+        let done = program::run(
+            self.gpg()?
+                .args(["--yes", "--local-user", OWNER, "--digest-algo", "SHA256", "--armor"])
+                .arg("--output")
+                .arg(signature)
+                .arg("--detach-sign")
+                .arg(file),
+        );
+        self.end_agent();
+        done
+    }
+
     /// Both halves, for a program that signs in a root of its own.
     pub fn secret_bytes(&self) -> Result<Vec<u8>> {
         let secret = self.home.join("secret-key.unfinished");

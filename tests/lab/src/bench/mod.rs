@@ -53,13 +53,14 @@ enum Row {
 }
 
 /// The rows as people name them.
-const ROWS: [(&str, Row); 8] = [
+const ROWS: [(&str, Row); 9] = [
     ("report", Row::Report),
     ("everything", Row::Everything),
     ("again", Row::Again),
     ("nothing", Row::Nothing),
     ("alpine", Row::Other(Distribution::Alpine)),
     ("almalinux", Row::Other(Distribution::Almalinux)),
+    ("almalinux-tiny", Row::Other(Distribution::AlmalinuxTiny)),
     ("image", Row::Image),
     ("reading", Row::Reading),
 ];
@@ -424,7 +425,7 @@ mod tests {
     #[test]
     fn arguments_choose_rows_and_runs() {
         let all = Choice::parse(&[]).unwrap();
-        assert_eq!((all.rows.len(), all.runs), (8, RUNS));
+        assert_eq!((all.rows.len(), all.runs), (ROWS.len(), RUNS));
         let some = Choice::parse(&["report", "--runs", "3", "nothing"]).unwrap();
         assert_eq!(some.rows, BTreeSet::from([Row::Report, Row::Nothing]));
         assert_eq!(some.ways(), [Way::Dockerfile, Way::Report]);
