@@ -1,7 +1,7 @@
 //! Programs from Debian's packages, unpacked into the lab folder instead of installed.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -160,6 +160,8 @@ impl PackageSet<'_> {
 #[derive(Debug)]
 pub struct Archive {
     folder: PathBuf,
+    /// Two runs of apt would be in each other's way.
+    _alone: File,
 }
 
 impl Archive {
@@ -170,7 +172,10 @@ impl Archive {
             Path::new(ARCHIVE_KEYRING).exists(),
             "Debian's archive keys are missing: install the package debian-archive-keyring"
         );
-        let archive = Self { folder: folder.folder(Path::new("packages").join(suite))? };
+        let archive = Self {
+            folder: folder.folder(Path::new("packages").join(suite))?,
+            _alone: folder.lock(&format!("archive-{suite}"))?,
+        };
         for below in ["lists/partial", "cache/archives/partial", "downloads"] {
             let below = archive.folder.join(below);
             fs::create_dir_all(&below)

@@ -1,6 +1,6 @@
 //! The key that signs the lab's repositories, made on first use and known to the lab's images alone.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,6 +38,7 @@ const GNUPG: PackageSet<'_> = PackageSet {
 /// The lab's key.
 #[derive(Debug)]
 pub struct SigningKey {
+    folder: LabFolder,
     home: PathBuf,
     gnupg: Option<PathBuf>,
 }
@@ -53,11 +54,18 @@ impl SigningKey {
             Some(_) => None,
             None => Some(GNUPG.unpacked(folder)?),
         };
-        let key = Self { home, gnupg };
+        let key = Self { folder: folder.clone(), home, gnupg };
+        let alone = key.alone()?;
         if !key.public().exists() {
             key.make()?;
         }
+        drop(alone);
         Ok(key)
+    }
+
+    /// Keeps everybody else away from the key: all share one agent, which whoever is done ends.
+    fn alone(&self) -> Result<File> {
+        self.folder.lock("signing-key")
     }
 
     /// The public half, as apt reads it.
@@ -68,6 +76,7 @@ impl SigningKey {
 
     /// Signs a text file; the signature surrounds the text.
     pub fn sign(&self, text: &Path, signed: &Path) -> Result<()> {
+        let _alone = self.alone()?;
         let done = program::run(
             self.gpg()?
                 .args(["--yes", "--local-user", OWNER, "--digest-algo", "SHA256"])
@@ -82,6 +91,7 @@ impl SigningKey {
 
     /// Signs a file; the signature stands apart from it.
     pub fn sign_apart(&self, file: &Path, signature: &Path) -> Result<()> {
+        let _alone = self.alone()?;
         let done = program::run(
             self.gpg()?
                 .args(["--yes", "--local-user", OWNER, "--digest-algo", "SHA256", "--armor"])
@@ -96,6 +106,7 @@ impl SigningKey {
 
     /// Both halves, for a program that signs in a root of its own.
     pub fn secret_bytes(&self) -> Result<Vec<u8>> {
+        let _alone = self.alone()?;
         let secret = self.home.join("secret-key.unfinished");
         let exported = program::run(
             self.gpg()?
