@@ -4,7 +4,9 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write, stdout};
 use std::ops::AddAssign;
+use std::panic::resume_unwind;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -67,8 +69,13 @@ pub fn run(engine: impl FnOnce() -> Result<Engine>) -> Result<()> {
     }
     run_stage("engine and images", &mut all, || {
         let engine = engine()?;
-        frontend_image::build(&engine, frontend_image::DEFAULT_NAME)?;
-        lab_image::ensure_all(&engine, &lab_image::IMAGES.map(|(name, _)| name))?;
+        // The compiler ends in one long step on one core, and images mostly wait.
+        thread::scope(|scope| {
+            let frontend =
+                scope.spawn(|| frontend_image::build(&engine, frontend_image::DEFAULT_NAME));
+            lab_image::ensure_all(&engine, &lab_image::IMAGES.map(|(name, _)| name))?;
+            frontend.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })?;
         Ok((true, Count::default()))
     })?;
     run_cargo(SCENARIOS.0, SCENARIOS.1, &mut all)?;
