@@ -314,6 +314,11 @@ impl Apt<'_> {
             }
         }
         for package in &resolution.packages {
+            let file = files.join(&package.file);
+            if let Some(original) = output::in_place(package).filter(|_| !file.exists()) {
+                std::fs::copy(&original, &file)
+                    .map_err(|error| Failure::file("copy", &original, &error))?;
+            }
             check(package, files)?;
             put_into_cache(package, files);
         }

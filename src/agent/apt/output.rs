@@ -1,10 +1,16 @@
 //! What apt says, in its own English (`LC_ALL=C.UTF-8`).
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
 
 use crate::digest::Digest;
 use crate::package::{Architecture, PackageName};
 use crate::patch::task::{AgentFailure, LockedPackage};
+use crate::repository::local_path;
 
 use super::super::process::Finished;
 use super::super::words::{self, Meaning};
@@ -134,6 +140,12 @@ fn file(line: &str) -> Option<LockedPackage> {
     })
 }
 
+/// The file that apt takes in place, of a repository that is a folder.
+pub(super) fn in_place(package: &LockedPackage) -> Option<PathBuf> {
+    let path = local_path(package.source.as_deref()?)?;
+    Some(OsString::from_vec(percent_decode_str(path).collect()).into())
+}
+
 /// An address as it may be shown: user and password of a private repository taken out.
 fn without_credentials(address: &str) -> String {
     let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
@@ -155,10 +167,15 @@ mod tests {
             "Reading package lists...\n\
              'http://u:p@x.org/a/perl-base_5.36.0-7%2bdeb12u4_amd64.deb' \
              perl-base_5.36.0-7+deb12u4_amd64.deb 1609000 SHA256:{hash}\n\
-             'http://x.org/l.deb' login_1%3a4.13+dfsg1-1_amd64.deb 1 SHA256:{hash} \n"
+             'http://x.org/l.deb' login_1%3a4.13+dfsg1-1_amd64.deb 1 SHA256:{hash} \n\
+             'file:/srv/a%2bb/l.deb' l_1_all.deb 1 SHA256:{hash}\n"
         );
         let files = files(&text).unwrap();
-        assert_eq!(files.len(), 2);
+        assert_eq!(files.len(), 3);
+        assert_eq!(
+            files.iter().map(in_place).collect::<Vec<_>>(),
+            [None, None, Some(PathBuf::from("/srv/a+b/l.deb"))]
+        );
         assert_eq!(files[0].version, "5.36.0-7+deb12u4");
         assert_eq!(
             files[0].source.as_deref(),

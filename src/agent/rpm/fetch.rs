@@ -1,7 +1,7 @@
 //! Fetch with a manager on top of rpm: it resolves, downloads and checks, and rpm's database tells
 //! what will change.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::package::PackageName;
@@ -114,11 +114,13 @@ impl Fetch<'_> {
         };
         let left_out = self.download(&targets)?;
         let mut packages = package_file::describe(self.gather()?)?;
+        if self.row.reach == Reach::Upgrade {
+            packages.extend(self.copy_in_place(&packages)?);
+        }
         let keys = self.files.join(KEYS);
         keys::keep_new(&trusted, &keys)?;
         if self.signature == Signature::Demanded {
-            let variables = Variables::of(&super::os_release(), &self.before);
-            let local = self.configuration.local_keys(&variables);
+            let local = self.configuration.local_keys(&self.variables());
             package_file::demand_signatures(&packages, &local, &keys)?;
         }
         if self.row.reach == Reach::Download {
@@ -280,26 +282,51 @@ impl Fetch<'_> {
 
     /// The downloaded packages, out of whatever folders the manager has put them into.
     fn gather(&self) -> Result<Vec<PathBuf>, Failure> {
-        let failure = |error| Failure::file("read", &self.downloads, &error);
-        let mut folders = vec![self.downloads.clone()];
-        let mut packages = Vec::new();
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(&folder).map_err(failure)? {
-                let entry = entry.map_err(failure)?;
-                let kind = entry.file_type().map_err(failure)?;
-                let name = entry.file_name().to_string_lossy().into_owned();
-                if kind.is_dir() {
-                    folders.push(entry.path());
-                } else if kind.is_file() && name.ends_with(".rpm") {
-                    let path = self.files.join(plain(&name)?);
-                    std::fs::rename(entry.path(), &path).map_err(failure)?;
-                    packages.push(path);
-                }
-            }
-        }
-        std::fs::remove_dir_all(&self.downloads).map_err(failure)?;
-        packages.sort();
+        let gather = |(name, found): (String, PathBuf)| {
+            let path = self.files.join(plain(&name)?);
+            std::fs::rename(&found, &path)
+                .map_err(|error| Failure::file("move", &found, &error))?;
+            Ok(path)
+        };
+        let found = package_files_below(&self.downloads)?.into_iter();
+        let packages = found.map(gather).collect::<Result<_, Failure>>()?;
+        std::fs::remove_dir_all(&self.downloads)
+            .map_err(|error| Failure::file("remove", &self.downloads, &error))?;
         Ok(packages)
+    }
+
+    /// Copies of the packages that the manager has upgraded to without downloading them: those of a
+    /// repository that is a folder it takes in place.
+    fn copy_in_place(&self, downloaded: &[PackageFile]) -> Result<Vec<PackageFile>, Failure> {
+        let after = installed()?;
+        let is_missing = |package: &&InstalledPackage| {
+            !self.before.find(&package.name).any(|before| before == *package)
+                && !downloaded.iter().any(|file| file.is_of(package))
+        };
+        let missing: Vec<&InstalledPackage> = after.installed().filter(is_missing).collect();
+        if missing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut found = BTreeMap::new();
+        for folder in self.configuration.local_folders(&self.variables()) {
+            found.extend(package_files_below(Path::new(&folder))?);
+        }
+        let copy = |package: &InstalledPackage| {
+            let name = package_file::name_of(package);
+            let original = found.get(&name).ok_or_else(|| {
+                let message = format!("{} leaves nothing named {name}", self.row.program);
+                Failure::new(AgentFailure::PackageManager, message)
+            })?;
+            let copy = self.files.join(plain(&name)?);
+            std::fs::copy(original, &copy)
+                .map_err(|error| Failure::file("copy", original, &error))?;
+            Ok(copy)
+        };
+        package_file::describe(missing.into_iter().map(copy).collect::<Result<_, Failure>>()?)
+    }
+
+    fn variables(&self) -> Variables {
+        Variables::of(&super::os_release(), &self.before)
     }
 
     /// Targets that are not reached.
@@ -403,6 +430,26 @@ fn lock(upgrades: &[Upgrade], files: &[PackageFile]) -> Result<Lock, Failure> {
 fn unmet(package: &InstalledPackage, reason: UnmetReason) -> Unmet {
     let InstalledPackage { name, architecture, .. } = package;
     Unmet { name: name.clone(), architecture: architecture.clone(), reason }
+}
+
+/// The package files below a folder, by their names.
+fn package_files_below(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Failure> {
+    let mut folders = vec![folder.to_owned()];
+    let mut packages = BTreeMap::new();
+    while let Some(folder) = folders.pop() {
+        let failure = |error| Failure::file("read", &folder, &error);
+        for entry in std::fs::read_dir(&folder).map_err(failure)? {
+            let entry = entry.map_err(failure)?;
+            let kind = entry.file_type().map_err(failure)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() && name.ends_with(".rpm") {
+                packages.insert(name, entry.path());
+            }
+        }
+    }
+    Ok(packages)
 }
 
 /// A file's name, which rpm would take for a pattern if it had other signs in it.

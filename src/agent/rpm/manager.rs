@@ -173,6 +173,8 @@ const YUM: Row = Row {
         "-y",
         // It has no `--refresh`.
         "--setopt=metadata_expire=0",
+        // Else it takes the packages of a repository that is a folder in place.
+        "--setopt=keepcache=1",
         "--downloadonly",
         "--downloaddir={packages}",
     ],

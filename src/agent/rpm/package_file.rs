@@ -47,6 +47,14 @@ pub(super) enum Signature {
     CheckedByManager,
 }
 
+/// The name that a package's file has by custom (rpm's `_build_name_fmt`), which leaves out the epoch.
+pub(super) fn name_of(package: &InstalledPackage) -> String {
+    let InstalledPackage { name, architecture, version, .. } = package;
+    let version = version.as_str();
+    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
+    format!("{name}-{version}.{architecture}.rpm")
+}
+
 /// Asks rpm what is in files.
 pub(super) fn describe(paths: Vec<PathBuf>) -> Result<Vec<PackageFile>, Failure> {
     if paths.is_empty() {

@@ -205,12 +205,22 @@ impl RpmConfiguration {
     /// The keys of enabled repositories that are files of the image, as absolute paths, sorted, each once. A
     /// path with a variable that is not known is left out.
     pub fn local_keys(&self, variables: &Variables) -> Vec<String> {
-        let keys = self.repositories.iter().flat_map(|found| found.values.list("gpgkey"));
-        let paths = keys.filter_map(|key| {
-            let path = key.strip_prefix("file:").unwrap_or(&key);
-            let path = path.strip_prefix("//").unwrap_or(path);
-            path.starts_with('/').then(|| variables.expand(path, &self.variables)).flatten()
-        });
+        self.local_paths(|found| found.values.list("gpgkey"), variables)
+    }
+
+    /// The enabled repositories that are folders of the image, likewise.
+    pub fn local_folders(&self, variables: &Variables) -> Vec<String> {
+        self.local_paths(RpmRepository::addresses, variables)
+    }
+
+    fn local_paths(
+        &self,
+        addresses: impl Fn(&RpmRepository) -> Vec<String>,
+        variables: &Variables,
+    ) -> Vec<String> {
+        let addresses = self.repositories.iter().flat_map(addresses);
+        let paths = addresses
+            .filter_map(|address| variables.expand(super::local_path(&address)?, &self.variables));
         paths.collect::<BTreeSet<String>>().into_iter().collect()
     }
 

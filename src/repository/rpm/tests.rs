@@ -193,6 +193,15 @@ fn keys_of_the_image() {
 }
 
 #[test]
+fn folders_of_the_image() {
+    let text = "[a]\nbaseurl=file:///srv/$basearch\n[b]\nbaseurl=http://x/y\n[c]\nbaseurl=/opt/a file:/b\n\
+                [off]\nbaseurl=/off\nenabled=0\n";
+    let configuration = read(RpmManager::Microdnf, &[("/etc/yum.repos.d/a.repo", text)]);
+    let variables = Variables::new(Some("9"), Some(&"x86_64".parse().unwrap()));
+    assert_eq!(configuration.local_folders(&variables), ["/b", "/opt/a", "/srv/x86_64"]);
+}
+
+#[test]
 fn install_only() {
     let dnf = read(RpmManager::Dnf4, &[("/etc/dnf/dnf.conf", "[main]\ninstallonlypkgs=mine*\n")]);
     let zypper = read(
