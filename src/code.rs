@@ -80,6 +80,8 @@ codes! {
     RepositoryUntrusted = "repository-untrusted",
     /// The disk is full.
     NoSpace = "no-space",
+    /// The builder's kernel cannot run programs of the image's platform.
+    NoEmulation = "no-emulation",
     /// The package manager failed.
     PackageManager = "package-manager",
     /// A fix cannot be reached.

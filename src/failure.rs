@@ -58,6 +58,7 @@ impl Failure {
             AgentFailure::Unreachable => "a package repository cannot be reached",
             AgentFailure::Untrusted => "a package repository or a package cannot be trusted",
             AgentFailure::NoSpace => "the disk is full",
+            AgentFailure::Foreign => "the builder cannot run programs of the image's platform",
             AgentFailure::PackageManager => "the package manager failed",
             AgentFailure::Bug => "something went wrong in suture",
         };
@@ -145,6 +146,7 @@ fn option_behind(code: Code) -> Option<&'static str> {
         | Code::RepositoryUnreachable
         | Code::RepositoryUntrusted
         | Code::NoSpace
+        | Code::NoEmulation
         | Code::PackageManager
         | Code::Verification
         | Code::MissingCapability

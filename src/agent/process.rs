@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use crate::patch::task::AgentFailure;
 
 use super::Failure;
@@ -77,7 +79,11 @@ pub(super) fn run(
     }
     command.envs(environment.iter().copied());
     let cannot_start = |error: io::Error| {
-        Failure::new(AgentFailure::PackageManager, format!("cannot start {program}: {error}"))
+        let kind = match Errno::from_io_error(&error) {
+            Some(Errno::NOEXEC) => AgentFailure::Foreign,
+            _ => AgentFailure::PackageManager,
+        };
+        Failure::new(kind, format!("cannot start {program}: {error}"))
     };
     let mut child = command.spawn().map_err(cannot_start)?;
     let output = [
@@ -140,6 +146,8 @@ fn read(pipe: impl io::Read, echo: Echo, text: &Mutex<String>) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn shell(script: &str) -> Finished {
@@ -153,6 +161,18 @@ mod tests {
         assert_eq!(finished.exit_code, Some(3));
         assert!(finished.stdout.starts_with("out\n1\n") && finished.stdout.ends_with("\n99999\n"));
         assert_eq!(finished.stderr, "err\n");
+    }
+
+    #[test]
+    fn a_program_of_another_platform() {
+        let folder = std::env::temp_dir().join(format!("suture-foreign-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let program = folder.join("program");
+        std::fs::write(&program, b"\x7fELF of nothing known").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let failure = run(program.to_str().unwrap(), &[], &[], Echo::Hidden).unwrap_err();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(failure.kind, AgentFailure::Foreign);
     }
 
     #[test]

@@ -243,6 +243,8 @@ pub enum AgentFailure {
     Untrusted,
     /// The disk is full.
     NoSpace,
+    /// The kernel cannot run the image's programs, which are of another architecture.
+    Foreign,
     /// The package manager failed.
     PackageManager,
     /// A defect of ours.
@@ -267,6 +269,13 @@ impl AgentFailure {
              checks are never switched off",
         ),
         (Self::NoSpace, 73, Code::NoSpace, "free space on the builder: docker builder prune"),
+        (
+            Self::Foreign,
+            75,
+            Code::NoEmulation,
+            "build on a machine of that platform, or register an emulator with the builder's kernel: \
+             docker run --privileged --rm tonistiigi/binfmt --install all",
+        ),
         (Self::PackageManager, 74, Code::PackageManager, "the step's log has its words"),
         (Self::Bug, 70, Code::Bug, "please report it with the step's log"),
     ];
