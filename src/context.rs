@@ -136,9 +136,9 @@ fn is_absent(error: &GatewayError) -> bool {
     error.is_not_found() || is_no_directory(error) || says(error, "not a regular file")
 }
 
-/// Whether the client does not offer the directory.
+/// Whether the client does not offer the directory: others, or as `buildctl` without `--local` none at all.
 fn is_no_directory(error: &GatewayError) -> bool {
-    says(error, "no access allowed to dir")
+    says(error, "no access allowed to dir") || says(error, "no local sources enabled")
 }
 
 /// The protocol has no codes for these, so the daemon's words are matched.

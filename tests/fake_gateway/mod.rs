@@ -241,7 +241,10 @@ impl<'a> FakeGateway<'a> {
             "local" => {
                 let solved = match self.scenario.locals.get(rest) {
                     None => {
-                        let words = format!("no access allowed to dir \"{rest}\"");
+                        let mut words = format!("no access allowed to dir \"{rest}\"");
+                        if self.scenario.locals.is_empty() {
+                            "no local sources enabled".clone_into(&mut words);
+                        }
                         Solved::Broken(status(UNKNOWN, &words))
                     }
                     Some(tree) => Solved::Tree(match source.attrs.get("local.followpaths") {
