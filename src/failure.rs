@@ -30,6 +30,11 @@ const UNKNOWN: i32 = 2;
 /// Name of the detail that makes a client print the offending lines.
 const SOURCE_DETAIL: &str = "github.com/moby/buildkit/errdefs.Source+json";
 
+/// BuildKit's own emulator, which it puts in front of programs where the kernel has none
+/// (`solver/llbsolver/ops/exec_binfmt.go`). It would run the agent, which is of the builder's
+/// own platform, as one of the image's.
+const EMULATOR: &str = "/dev/.buildkit_qemu_emulator";
+
 impl Failure {
     /// A failure with one problem.
     pub fn new(code: Code, message: impl Into<String>, hint: Option<&str>) -> Self {
@@ -51,7 +56,9 @@ impl Failure {
     /// The failure of a container in which the agent ran.
     pub fn of_step(step: &str, error: GatewayError) -> Self {
         let GatewayError::Engine(status) = error else { return error.into() };
-        let Some(kind) = status.exit_code().and_then(AgentFailure::from_exit_code) else {
+        let by_agent = status.exit_code().and_then(AgentFailure::from_exit_code);
+        let by_emulator = status.message.contains(EMULATOR).then_some(AgentFailure::Foreign);
+        let Some(kind) = by_agent.or(by_emulator) else {
             return GatewayError::Engine(status).into();
         };
         let what = match kind {
