@@ -242,6 +242,7 @@ const ALPINE_RELEASES: &[Release] = &[
     release("3.20", 2026, 4, 1),
     release("3.21", 2026, 11, 1),
     release("3.22", 2027, 5, 1),
+    release("3.23", 2027, 11, 1),
 ];
 
 const DEBIAN_ALIASES: &[&str] =
@@ -337,6 +338,7 @@ const SLE_RELEASES: &[Release] = &[
     release("15.6", 2025, 12, 31),
     release("15.7", 2031, 7, 31),
     release("16.0", 2027, 11, 30),
+    release("16.1", 2028, 11, 30),
 ];
 
 /// A row of the rpm family.
@@ -368,7 +370,7 @@ pub const DISTROS: &[Distro] = &[
     // Its `$releasever` is a day's version such as `2023.5.20240805`.
     rpm_based("amzn", AMAZON_RELEASES, ReleaseVariable::Unknown, &["amazon", "amazonlinux"]),
     rpm_based("azurelinux", AZURE_RELEASES, ReleaseVariable::MajorAndMinor, &[]),
-    rpm_based("centos", CENTOS_RELEASES, ReleaseVariable::Major, &[]),
+    rpm_based("centos", CENTOS_RELEASES, ReleaseVariable::Major, &["centos-stream"]),
     other("chainguard", Family::Apk, &[], &[]),
     other("debian", Family::Dpkg, DEBIAN_RELEASES, DEBIAN_ALIASES),
     // Devuan follows Debian's releases under numbers of its own, and announces no dates.

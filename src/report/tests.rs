@@ -114,11 +114,13 @@ fn what_trivy_leaves_out() {
             .to_owned(),
         r#"{"SchemaVersion": 2, "Metadata": {"OS": null, "DiffIDs": null, "ImageID": ""}}"#
             .to_owned(),
+        r#"{"SchemaVersion": 2, "Metadata": {"OS": {"Family": "none", "Name": ""}}}"#.to_owned(),
         r#"{"SchemaVersion": 2, "Metadata": {"ImageID": "x", "RepoDigests": ["a@b", ""]}}"#
             .to_owned(),
     ] {
         let report = read(&text).unwrap();
         assert_eq!((report.findings, report.library_findings), (Vec::new(), 0), "{text}");
+        assert_eq!(report.os, None, "{text}");
         assert_eq!(
             (report.image.image_id, report.image.repo_digests),
             (None, Vec::new()),

@@ -94,6 +94,9 @@ struct RawMetadata {
     repo_digests: Option<Digests>,
 }
 
+/// What Trivy calls a distribution that it could not make out (`pkg/scan/local/service.go`).
+const UNKNOWN_OS: &str = "none";
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct RawOs {
@@ -220,9 +223,10 @@ impl Folded {
         findings.dedup();
         let metadata = self.metadata;
         Ok(Report {
-            os: metadata.os.map(|Object(os)| ReportedOs {
-                family: os.family.unwrap_or_default(),
-                name: os.name.unwrap_or_default(),
+            os: metadata.os.and_then(|Object(os)| {
+                let family = os.family.unwrap_or_default();
+                let name = os.name.unwrap_or_default();
+                (family != UNKNOWN_OS).then_some(ReportedOs { family, name })
             }),
             image: ReportedImage {
                 artifact_name: self.artifact_name,
