@@ -98,7 +98,7 @@ apk --print-arch | sed "s/^/architecture\t/"
     merged: &[],
 };
 
-/// What is made of rpm packages, whichever manager they have. The database is here everywhere, by a link
+/// What is made of rpm packages, whichever manager they have. The database is in this folder everywhere, by a link
 /// where it is elsewhere.
 ///
 /// What rpm complains about: files that differ from what packages say, but for their times, and
@@ -108,7 +108,7 @@ apk --print-arch | sed "s/^/architecture\t/"
 pub const RPM: Family = Family {
     name: "rpm",
     purl_type: "rpm",
-    database: "/var/lib/rpm/rpmdb.sqlite",
+    database: "/var/lib/rpm",
     look: r#"
 find / -xdev ! -path /etc/hosts ! -path /etc/hostname ! -path /etc/resolv.conf ! -path /.dockerenv \
     -printf "path\t%P\t%y\t%m\t%U:%G\t%l\n"
