@@ -30,7 +30,7 @@ const UNKNOWN: i32 = 2;
 /// Name of the detail that makes a client print the offending lines.
 const SOURCE_DETAIL: &str = "github.com/moby/buildkit/errdefs.Source+json";
 
-/// BuildKit's own emulator, which it puts in front of programs where the kernel has none
+/// The daemon's own emulator, which it puts in front of programs where the kernel has none
 /// (`solver/llbsolver/ops/exec_binfmt.go`). It would run the agent, which is of the builder's
 /// own platform, as one of the image's.
 const EMULATOR: &str = "/dev/.buildkit_qemu_emulator";

@@ -4,6 +4,7 @@
 //! put into its cache is what apply needs, and the package database says what will change.
 
 use std::collections::BTreeSet;
+use std::fs::DirEntry;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,7 @@ use crate::version::{Scheme, Version};
 
 use super::changes;
 use super::fetched::{self, digest_of, seconds_now};
+use super::links::{self, Last};
 use super::process::{self, Echo, Finished};
 use super::settle::{Remains, Trace};
 use super::words::{self, Meaning};
@@ -25,7 +27,7 @@ use super::{Failure, say};
 
 /// What the image's author has asked apk for.
 const WORLD: &str = "/etc/apk/world";
-/// Where the database is: apk 2 and most of apk 3, then systems with one `/usr`.
+/// Where the database is: apk's own path, then what a link for `/lib` leads to.
 const DATABASES: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
 /// How the signed indexes are called in apk's cache.
 const INDEX: &str = "APKINDEX.";
@@ -50,22 +52,51 @@ const TRACES: &[Trace] = &[
     Trace::Folder("usr/lib/apk/exec"),
 ];
 
-/// Words of apk, when it has failed, by what they mean; the first row that matches decides.
+/// Words of apk 2 and 3, when it has failed, by what they mean; the first row that matches decides. All
+/// kinds of trouble with an index are told after where it is.
 const MEANINGS: &[Meaning] = &[
     (AgentFailure::NoSpace, &["No space left on device"]),
     (
         AgentFailure::Untrusted,
-        &["UNTRUSTED", "BAD signature", "BAD archive", "integrity error", "IO ERROR"],
+        &[
+            "UNTRUSTED",
+            "BAD signature",
+            "BAD archive",
+            "integrity error",
+            "IO ERROR",
+            "file format is invalid",
+            "unexpected end of file",
+            // What comes of a damaged package of version 3.
+            "Connection aborted",
+            "ADB block error",
+            "ADB header error",
+            "ADB signature block error",
+            "ADB schema error",
+            "ADB package format",
+            "v2 package format error",
+            "v2 index format error",
+        ],
     ),
     (
         AgentFailure::Unreachable,
         &[
+            "updating and opening http",
+            " unavailable, ",
             "could not connect",
+            "network connection aborted",
             "network error",
             "temporary error",
-            "DNS lookup error",
-            "HTTP error",
             "timed out",
+            "Connection refused",
+            "Connection reset",
+            "nreachable",
+            "DNS lookup error",
+            "DNS: ",
+            "HTTP error",
+            "HTTP 4",
+            "HTTP 5",
+            "HTTP: ",
+            "package mentioned in index not found",
             "unavailable repositories",
             "remote server returned error",
             "SSL certificate",
@@ -73,6 +104,9 @@ const MEANINGS: &[Meaning] = &[
         ],
     ),
 ];
+
+/// How apk begins to say that it does without a repository which is a folder and not there; 2.10 after that.
+const LEFT_OUT: [&str; 2] = ["WARNING: opening ", "WARNING: Ignoring "];
 
 /// Fills `files` with the packages that the targets need, and the signed indexes.
 pub(super) fn fetch(task: &FetchTask, files: &Path) -> Result<(FetchOutcome, Lock), Failure> {
@@ -83,20 +117,29 @@ pub(super) fn fetch(task: &FetchTask, files: &Path) -> Result<(FetchOutcome, Loc
         Targets::Listed(targets) => targets.iter().collect(),
     };
     // A simulation takes the indexes that it finds and fetches none.
-    demand(files, &["update"], &[])?;
+    let updated = demand(files, &["update"], &[])?;
     let (reached, mut unmet) = solvable(files, &all)?;
     match task.targets {
-        Targets::Everything => demand(files, &["upgrade"], &[])?,
+        Targets::Everything => {
+            demand(files, &["upgrade"], &[])?;
+        }
         Targets::Listed(_) if reached.is_empty() => {}
-        Targets::Listed(_) => demand(files, UPGRADE_ONLY, &names(&reached))?,
+        Targets::Listed(_) => {
+            demand(files, UPGRADE_ONLY, &names(&reached))?;
+        }
     }
     let after = installed(Path::new("/"))?;
     unmet.extend(match &task.targets {
         Targets::Everything => kept_back(task, files, &before, &after)?,
-        Targets::Listed(_) => missed(&reached, &before, &after),
+        Targets::Listed(_) => missed(files, &reached, &before, &after)?,
     });
     let upgrades = changes::upgrades(&before.database, &after.database);
     let lock = lock(&upgrades, files)?;
+    if let Some(warning) = left_out(&updated)
+        && may_be_missed(&upgrades, &unmet, files)?
+    {
+        return Err(Failure::new(AgentFailure::Unreachable, warning));
+    }
     let outcome = FetchOutcome {
         at: seconds_now(),
         removed: changes::removed(&before.database, &after.database),
@@ -140,10 +183,10 @@ fn installed(root: &Path) -> Result<Installed, Failure> {
 }
 
 fn database_bytes(root: &Path) -> Result<Vec<u8>, Failure> {
-    let [usual, other] = DATABASES.map(|path| root.join(path));
-    std::fs::read(&usual)
-        .or_else(|_| std::fs::read(other))
-        .map_err(|error| Failure::file("read", &usual, &error))
+    let [usual, other] = DATABASES.map(Path::new);
+    links::read(root, usual)
+        .or_else(|_| links::read(root, other))
+        .map_err(|error| Failure::file("read", usual, &error))
 }
 
 /// A version in `world` is how apk is told not to touch a package; this root is thrown away.
@@ -206,15 +249,37 @@ fn simulate(cache: &Path, targets: &[&Target]) -> Result<Option<String>, Failure
 /// The first of apk's lines that tells why.
 fn reason(finished: &Finished) -> String {
     let lines = finished.stderr.lines().chain(finished.stdout.lines()).map(str::trim);
-    let telling = lines.filter(|line| line.contains("breaks:") || line.contains("conflicts:"));
-    telling.map(ToOwned::to_owned).next().unwrap_or_else(|| "apk finds no solution".to_owned())
+    let telling = |line: &&str| line.contains("breaks:") || line.contains("conflicts:");
+    let telling = lines.clone().find(telling).or_else(|| {
+        let mut errors = lines.filter_map(|line| line.strip_prefix("ERROR: "));
+        errors.find(|error| !error.ends_with(':'))
+    });
+    telling.unwrap_or("apk finds no solution").to_owned()
+}
+
+/// What apk says of a repository that it has done without.
+fn left_out(updated: &Finished) -> Option<&str> {
+    let says = |line: &&str| LEFT_OUT.iter().any(|words| line.starts_with(words));
+    updated.stderr.lines().chain(updated.stdout.lines()).find(says)
+}
+
+/// Whether a repository that was left out may have what is wanted: no other has a fix, or there is no other.
+/// One that an image no longer has, but still names, is no reason to patch it no more.
+fn may_be_missed(upgrades: &[Upgrade], unmet: &[Unmet], cache: &Path) -> Result<bool, Failure> {
+    if unmet.iter().any(|unmet| matches!(unmet.reason, UnmetReason::NoCandidate { .. })) {
+        return Ok(true);
+    }
+    let failure = |error| Failure::file("read", cache, &error);
+    let cached: Vec<_> = std::fs::read_dir(cache).map_err(failure)?.flatten().collect();
+    let is_index = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with(INDEX);
+    Ok(upgrades.is_empty() && !cached.iter().any(is_index))
 }
 
 /// Has apk do something that must succeed.
-fn demand(cache: &Path, command: &[&str], names: &[&PackageName]) -> Result<(), Failure> {
+fn demand(cache: &Path, command: &[&str], names: &[&PackageName]) -> Result<Finished, Failure> {
     let finished = call(cache, command, names, Echo::Shown)?;
     if finished.is_success() {
-        return Ok(());
+        return Ok(finished);
     }
     let kind = words::meaning(MEANINGS, &finished).unwrap_or(AgentFailure::PackageManager);
     Err(failure(kind, &finished))
@@ -250,25 +315,37 @@ fn unmet_target(target: &Target, reason: UnmetReason) -> Unmet {
 }
 
 /// Targets that apk has upgraded as far as it could, and that are not enough.
-fn missed(targets: &[&Target], before: &Installed, after: &Installed) -> Vec<Unmet> {
-    let missed = |target: &Target| {
-        let newest = after.database.find(&target.name).next().map(|package| &package.version);
-        let pinned = before.pins.contains_key(&target.name);
-        let enough = match &target.at_least {
-            Some(required) => {
-                let required = Version::parse(Scheme::Apk, required).ok()?;
-                newest.is_some_and(|version| *version >= required)
-            }
-            None => !pinned,
-        };
-        if enough {
+fn missed(
+    cache: &Path,
+    targets: &[&Target],
+    before: &Installed,
+    after: &Installed,
+) -> Result<Vec<Unmet>, Failure> {
+    let newest = |target: &Target| after.database.find(&target.name).next();
+    let is_short = |target: &&&Target| match (&target.at_least, newest(target)) {
+        (Some(required), newest) => Version::parse(Scheme::Apk, required)
+            .is_ok_and(|required| newest.is_none_or(|package| package.version < required)),
+        // The newest is meant: one that is as it was may be that.
+        (None, Some(package)) => before.database.find(&target.name).any(|old| old == package),
+        (None, None) => false,
+    };
+    let short: Vec<&Target> = targets.iter().filter(is_short).copied().collect();
+    if short.is_empty() {
+        return Ok(Vec::new());
+    }
+    let outdated = outdated(cache, &after.database)?;
+    let unmet = |target: &Target| {
+        let reason = if outdated.iter().any(|package| package.name == target.name) {
+            why_kept_back(&target.name, before)
+        } else if target.at_least.is_some() {
+            let newest = newest(target).map(|package| package.version.to_string());
+            UnmetReason::NoCandidate { newest: newest.unwrap_or_default() }
+        } else {
             return None;
-        }
-        let newest = newest.map_or_else(String::new, ToString::to_string);
-        let reason = if pinned { UnmetReason::Held } else { UnmetReason::NoCandidate { newest } };
+        };
         Some(unmet_target(target, reason))
     };
-    targets.iter().filter_map(|target| missed(target)).collect()
+    Ok(short.into_iter().filter_map(unmet).collect())
 }
 
 /// Packages that have a newer version which apk did not take.
@@ -278,6 +355,28 @@ fn kept_back(
     before: &Installed,
     after: &Installed,
 ) -> Result<Vec<Unmet>, Failure> {
+    let outdated = outdated(cache, &after.database)?.into_iter();
+    let unmet = |package: &InstalledPackage| Unmet {
+        name: package.name.clone(),
+        architecture: package.architecture.clone(),
+        reason: why_kept_back(&package.name, before),
+    };
+    Ok(outdated.filter(|package| !is_excluded(task, &package.name)).map(unmet).collect())
+}
+
+fn why_kept_back(name: &PackageName, before: &Installed) -> UnmetReason {
+    if before.pins.contains_key(name) {
+        UnmetReason::Held
+    } else {
+        UnmetReason::Unsolvable { because: "kept back".to_owned() }
+    }
+}
+
+/// The packages of which a repository has a newer version.
+fn outdated<'d>(
+    cache: &Path,
+    database: &'d Database,
+) -> Result<Vec<&'d InstalledPackage>, Failure> {
     let arguments = ["version", "-v", "-l", "<", "--no-network", "--cache-dir"];
     let mut arguments: Vec<String> = arguments.into_iter().map(ToOwned::to_owned).collect();
     arguments.push(cache.display().to_string());
@@ -285,18 +384,8 @@ fn kept_back(
     let lines: BTreeSet<&str> = listed.lines().filter_map(|line| line.split(' ').next()).collect();
     let is_listed = |package: &&InstalledPackage| {
         lines.contains(format!("{}-{}", package.name, package.version).as_str())
-            && !is_excluded(task, &package.name)
     };
-    let unmet = |package: &InstalledPackage| Unmet {
-        name: package.name.clone(),
-        architecture: package.architecture.clone(),
-        reason: if before.pins.contains_key(&package.name) {
-            UnmetReason::Held
-        } else {
-            UnmetReason::Unsolvable { because: "kept back".to_owned() }
-        },
-    };
-    Ok(after.database.installed().filter(is_listed).map(unmet).collect())
+    Ok(database.installed().filter(is_listed).collect())
 }
 
 /// The packages in apk's cache: `name-version.checksum.apk`. One from a repository that is a
@@ -348,11 +437,74 @@ fn common_applets() -> Vec<PathBuf> {
 
 /// The relative paths of busybox's links; none where there are no lists of them.
 fn applets(root: &Path) -> BTreeSet<PathBuf> {
-    let lists = std::fs::read_dir(root.join(APPLETS)).into_iter().flatten().flatten();
-    let texts = lists.filter_map(|list| std::fs::read_to_string(list.path()).ok());
+    let folder = links::resolve(root, Path::new(APPLETS), Last::Followed).ok().flatten();
+    let lists = folder.and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten();
+    let texts = lists.flatten().filter_map(|list| std::fs::read_to_string(list.path()).ok());
     let lines = |text: String| {
         let paths = text.lines().map(|line| PathBuf::from(line.trim_start_matches('/')));
         paths.collect::<Vec<_>>()
     };
     texts.flat_map(lines).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(stderr: &str) -> Finished {
+        Finished { exit_code: Some(1), stdout: String::new(), stderr: stderr.to_owned() }
+    }
+
+    #[test]
+    fn words_have_meanings() {
+        use AgentFailure::{NoSpace, Unreachable, Untrusted};
+        for (words, kind) in [
+            // apk 3.0
+            ("WARNING: updating and opening http://x: Connection refused", Some(Unreachable)),
+            ("WARNING: updating and opening http://x: DNS: name does not exist", Some(Unreachable)),
+            ("ERROR: zlib-1.3.2-r0: HTTP 404: Not Found", Some(Unreachable)),
+            ("ERROR: zlib-1.3.2-r0: package mentioned in index not found", Some(Unreachable)),
+            (
+                "WARNING: updating and opening http://x: UNTRUSTED signature\n\
+                 1 unavailable, 0 stale; 17 distinct packages available",
+                Some(Untrusted),
+            ),
+            (
+                "WARNING: updating and opening http://x: file format is invalid or inconsistent",
+                Some(Untrusted),
+            ),
+            ("ERROR: zlib-1.3.2-r0: failed to extract a: Connection aborted", Some(Untrusted)),
+            ("ERROR: zlib-1.3.2-r0: v2 package integrity error", Some(Untrusted)),
+            ("ERROR: zlib-1.3.2-r0: unexpected end of file", Some(Untrusted)),
+            ("ERROR: zlib-1.3.2-r0: failed to extract a: No space left on device", Some(NoSpace)),
+            // apk 2.14
+            ("WARNING: updating and opening http://x: Permission denied", Some(Unreachable)),
+            (
+                "WARNING: updating and opening http://x: No such file or directory",
+                Some(Unreachable),
+            ),
+            ("ERROR: zlib-1.3.2-r0: IO ERROR", Some(Untrusted)),
+            ("ERROR: zlib-1.3.2-r0: BAD signature", Some(Untrusted)),
+            ("ERROR: unable to select packages:\n  a-1:\n    breaks: world[!a]", None),
+        ] {
+            assert_eq!(words::meaning(MEANINGS, &failed(words)), kind, "{words}");
+        }
+    }
+
+    #[test]
+    fn reasons() {
+        for (words, expected) in [
+            (
+                "ERROR: unable to select packages:\n  a-1:\n    breaks: b-1[c=1]\n",
+                "breaks: b-1[c=1]",
+            ),
+            (
+                "ERROR: Not committing changes due to missing repository tags.\n",
+                "Not committing changes due to missing repository tags.",
+            ),
+            ("ERROR: unable to select packages:\n", "apk finds no solution"),
+        ] {
+            assert_eq!(reason(&failed(words)), expected);
+        }
+    }
 }

@@ -15,6 +15,7 @@ mod attributes;
 mod changes;
 mod fetched;
 mod lift;
+mod links;
 mod process;
 mod python;
 mod rpm;

@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::fs::{self as unix, FileTypeExt as _, MetadataExt as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::patch::task::AgentFailure;
 
 use super::Failure;
 use super::attributes::{is_overlay, set_modified, xattrs};
+use super::links::{self, Last, metadata};
 use super::python;
 
 /// What to settle.
@@ -90,9 +91,6 @@ impl Moment {
     }
 }
 
-/// Longest chain of symbolic links that is followed, as in Linux.
-const LINK_LIMIT: usize = 40;
-
 /// Puts back whatever had not to change.
 pub(super) fn run(settle: &Settle<'_>) -> Result<(), Failure> {
     let failure = |error: io::Error| {
@@ -116,7 +114,9 @@ impl Settle<'_> {
                 Trace::Suffix(folder, suffix) => {
                     let folder = Path::new(folder);
                     let mut names = names_in(&self.root.join(folder))?;
-                    names.extend(names_in(&self.base.join(folder))?);
+                    if let Some(before) = links::resolve(self.base, folder, Last::Followed)? {
+                        names.extend(names_in(&before)?);
+                    }
                     for name in names {
                         if name.to_string_lossy().ends_with(suffix) {
                             self.undo(&folder.join(name))?;
@@ -130,8 +130,9 @@ impl Settle<'_> {
 
     /// Makes what is at this path what it was; times follow in [`Self::restore_times`].
     fn undo(&self, path: &Path) -> io::Result<()> {
-        let (now, before) = (self.root.join(path), self.base.join(path));
-        let (now_is, before_was) = (metadata(&now)?, metadata(&before)?);
+        let (now, before) = (self.root.join(path), links::resolve(self.base, path, Last::Kept)?);
+        let before_was = before.as_deref().map_or(Ok(None), metadata)?;
+        let (now_is, before) = (metadata(&now)?, before.unwrap_or_default());
         let (Some(was), Some(is)) = (&before_was, &now_is) else {
             return match (before_was, now_is) {
                 (None, Some(is)) => remove(&now, &is),
@@ -146,6 +147,9 @@ impl Settle<'_> {
             return Ok(());
         }
         if was.is_dir() && is.is_dir() {
+            if is.mode() != was.mode() {
+                std::fs::set_permissions(&now, was.permissions())?;
+            }
             let mut names = names_in(&now)?;
             names.extend(names_in(&before)?);
             return names.into_iter().try_for_each(|name| self.undo(&path.join(name)));
@@ -166,7 +170,8 @@ impl Settle<'_> {
         for path in &self.remains.common_files {
             let now = self.root.join(path);
             let Some(is) = metadata(&now)? else { continue };
-            if resolves(self.base, path)? || Moment::changed(&is) < self.began {
+            let is_kept = links::resolve(self.base, path, Last::Kept)?.is_some();
+            if is_kept || Moment::changed(&is) < self.began {
                 continue;
             }
             if is.is_dir() {
@@ -259,17 +264,6 @@ impl Settle<'_> {
     }
 }
 
-/// What is at a path, links not followed; nothing when nothing is there.
-fn metadata(path: &Path) -> io::Result<Option<std::fs::Metadata>> {
-    match path.symlink_metadata() {
-        Ok(metadata) => Ok(Some(metadata)),
-        Err(error) => match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
-            _ => Err(error),
-        },
-    }
-}
-
 /// The names in a folder; none when it is no folder.
 fn names_in(folder: &Path) -> io::Result<BTreeSet<OsString>> {
     match metadata(folder)? {
@@ -343,48 +337,6 @@ fn mount_points() -> io::Result<BTreeSet<PathBuf>> {
         .filter_map(|line| line.split(' ').nth(4))
         .map(|path| PathBuf::from(path.replace("\\040", " ")))
         .collect())
-}
-
-/// Whether a path exists below a root, links followed within it.
-///
-/// Package lists name paths as they were before `/lib` became a link to `/usr/lib`.
-fn resolves(root: &Path, path: &Path) -> io::Result<bool> {
-    let mut resolved = PathBuf::new();
-    let mut waiting: Vec<OsString> = components(path);
-    let mut links = 0;
-    while let Some(name) = waiting.pop() {
-        if name == ".." {
-            resolved.pop();
-            continue;
-        }
-        let next = resolved.join(&name);
-        let Some(found) = metadata(&root.join(&next))? else { return Ok(false) };
-        // The last link itself is what the package has.
-        if found.is_symlink() && !waiting.is_empty() {
-            links += 1;
-            if links > LINK_LIMIT {
-                return Ok(false);
-            }
-            let target = std::fs::read_link(root.join(&next))?;
-            if target.is_absolute() {
-                resolved = PathBuf::new();
-            }
-            waiting.extend(components(&target));
-        } else {
-            resolved = next;
-        }
-    }
-    Ok(true)
-}
-
-/// The names of a path, the first one last.
-fn components(path: &Path) -> Vec<OsString> {
-    let names = path.components().rev().filter_map(|component| match component {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some(OsString::from("..")),
-        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
-    });
-    names.collect()
 }
 
 #[cfg(test)]

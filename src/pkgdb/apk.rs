@@ -1,5 +1,4 @@
-//! apk's database: `installed` in `/lib/apk/db` (`/usr/lib/apk/db` from apk 3 on), and the files `world` and
-//! `arch` in `/etc/apk`.
+//! apk's database: `installed` in `/lib/apk/db`, and the files `world` and `arch` in `/etc/apk`.
 //!
 //! The fields are those of apk-package(5), one letter each; the file `world` is described in apk-world(5).
 //! What is not obvious, and was seen of apk 2.14:

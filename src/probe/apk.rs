@@ -21,12 +21,12 @@ pub struct ApkSystem {
     database: &'static str,
 }
 
-/// Where apk keeps what is installed: apk 2 and most of apk 3, then systems with one `/usr`.
+/// Where apk keeps what is installed: its own path, then what a link for `/lib` leads to.
 const DATABASES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
 /// What names repositories, and from apk 3 on the folders of more such files (apk-repositories(5)).
 const REPOSITORIES: &str = "/etc/apk/repositories";
 const REPOSITORY_FOLDERS: [&str; 2] = ["/etc/apk/repositories.d", "/lib/apk/repositories.d"];
-/// Most files of one of these folders.
+/// Most files of these folders.
 const REPOSITORY_FILES: usize = 256;
 /// Where apk is: Alpine, then systems with one `/usr`.
 const PROGRAMS: [&str; 2] = ["/sbin/apk", "/usr/bin/apk"];
@@ -70,14 +70,17 @@ pub(super) async fn system(gateway: &impl Gateway, tree: &Ref) -> Result<ApkSyst
 
 /// The file, and from apk 3 on those of two folders.
 async fn repositories(gateway: &impl Gateway, tree: &Ref) -> Result<ApkRepositories, ProbeError> {
-    let mut files = vec![REPOSITORIES.to_owned()];
+    let mut lists = Vec::new();
     for folder in REPOSITORY_FOLDERS {
-        let mut entries = read_optional_directory(gateway, tree, folder).await?;
-        entries.retain(|entry| entry.name.ends_with(".list") && !entry.name.starts_with('.'));
-        entries.sort_by(|one, other| one.name.cmp(&other.name));
-        let more = entries.into_iter().map(|entry| format!("{folder}/{}", entry.name));
-        files.extend(more.take(REPOSITORY_FILES));
+        let entries = read_optional_directory(gateway, tree, folder).await?.into_iter();
+        let names = entries.map(|entry| entry.name);
+        let names = names.filter(|name| name.ends_with(".list") && !name.starts_with('.'));
+        lists.extend(names.map(|name| (name, folder)));
     }
+    lists.sort();
+    let lists = lists.into_iter().take(REPOSITORY_FILES);
+    let lists = lists.map(|(name, folder)| format!("{folder}/{name}"));
+    let files = [REPOSITORIES.to_owned()].into_iter().chain(lists);
     let mut contents = Vec::new();
     for file in files {
         if let Some(bytes) = read_optional_file(gateway, tree, &file, CONFIGURATION_LIMIT).await? {

@@ -87,7 +87,7 @@ pub enum ApkRepositoriesError {
 
 impl ApkRepositories {
     /// Reads repository files, given as path and content in apk's own order: `/etc/apk/repositories`, then
-    /// the files of `/etc/apk/repositories.d` by name, then those of `/lib/apk/repositories.d`.
+    /// the files of `/etc/apk/repositories.d` and `/lib/apk/repositories.d` by name.
     pub fn parse<'a>(
         files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Result<Self, ApkRepositoriesError> {
@@ -139,6 +139,12 @@ fn is_addressable(url: &str) -> bool {
     !url.contains("${") && !rest.split('/').next().unwrap_or_default().contains('@')
 }
 
+/// What follows a word that a line begins with.
+fn after_word<'t>(text: &'t str, word: &str) -> Option<&'t str> {
+    let rest = text.strip_prefix(word)?;
+    rest.starts_with(|sign: char| sign.is_ascii_whitespace()).then(|| rest.trim_ascii_start())
+}
+
 /// What has been read so far.
 #[derive(Default)]
 struct Reader {
@@ -170,17 +176,18 @@ impl Reader {
         text: &str,
     ) -> Result<(), ApkRepositoriesError> {
         let too_long = || ApkRepositoriesError::TooLong { file: file.to_owned(), line };
-        let mut words = text.split_ascii_whitespace().peekable();
-        if words.next_if_eq(&"set").is_some() {
-            let is_default = words.next_if_eq(&"-default").is_some();
-            if let Some((name, value)) = words.next().and_then(|word| word.split_once('=')) {
+        if let Some(rest) = after_word(text, "set") {
+            let default = after_word(rest, "-default");
+            // The value is all that follows.
+            if let Some((name, value)) = default.unwrap_or(rest).split_once('=') {
                 let value = self.expand(value).ok_or_else(too_long)?;
-                if !is_default || !self.variables.contains_key(name) {
+                if default.is_none() || !self.variables.contains_key(name) {
                     self.variables.insert(name.to_owned(), value);
                 }
             }
             return Ok(());
         }
+        let mut words = text.split_ascii_whitespace().peekable();
         let kind =
             words.next_if(|word| matches!(*word, "ndx" | "v2" | "v3")).map(|word| match word {
                 "v2" => IndexKind::Version2,
@@ -190,17 +197,19 @@ impl Reader {
         let tag = words.next_if(|word| word.starts_with('@'));
         let tag = tag.and_then(|word| word.strip_prefix('@')).map(ToOwned::to_owned);
         let Some(url) = words.next() else { return Ok(()) };
-        let url = self.expand(url).ok_or_else(too_long)?;
         let kind = kind.unwrap_or(if url.ends_with(".adb") || url.ends_with(".tar.gz") {
             IndexKind::File
         } else {
             IndexKind::Version2
         });
-        let mut urls = Vec::new();
-        for component in words {
-            let component = self.expand(component).ok_or_else(too_long)?;
-            urls.push(format!("{}/{component}", url.strip_suffix('/').unwrap_or(&url)));
-        }
+        let url = self.expand(url).ok_or_else(too_long)?;
+        // A variable may be several of them.
+        let components: Vec<&str> = words.collect();
+        let components = self.expand(&components.join(" ")).ok_or_else(too_long)?;
+        let folder = url.strip_suffix('/').unwrap_or(&url);
+        let components = components.split_ascii_whitespace();
+        let mut urls: Vec<String> =
+            components.map(|component| format!("{folder}/{component}")).collect();
         if urls.is_empty() {
             urls.push(url);
         }
@@ -307,6 +316,13 @@ mod tests {
                 "https://e.net/x86_64/x/x86_64/APKINDEX.tar.gz",
                 "https://e.org/Packages.adb",
                 "https://e.org/index.gz",
+            ]
+        );
+        assert_eq!(
+            addresses("set of=main community\nv3 https://e.org/d ${of}").unwrap(),
+            [
+                "https://e.org/d/community/x86_64/Packages.adb",
+                "https://e.org/d/main/x86_64/Packages.adb",
             ]
         );
         let files: [(&str, &[u8]); 3] = [

@@ -13,7 +13,7 @@ use crate::pkgdb::extended_states;
 use super::super::Failure;
 use super::super::process::Echo;
 use super::super::settle::{Remains, Trace};
-use super::super::{fetched, lift};
+use super::super::{fetched, lift, links};
 
 /// Where apt keeps which packages were installed automatically.
 const MARKS: &str = "/var/lib/apt/extended_states";
@@ -174,7 +174,7 @@ fn keep_folders_of_others(lock: &Lock) -> Result<(), Failure> {
         }
         let file = entry.path();
         let failure = |error| Failure::file("read", &file, &error);
-        let Ok(before) = std::fs::read(Path::new(path::BASE).join(folder).join(&name)) else {
+        let Ok(before) = links::read(Path::new(path::BASE), &folder.join(&name)) else {
             continue;
         };
         let after = std::fs::read(&file).map_err(failure)?;
@@ -230,11 +230,11 @@ fn common_files(lock: &Lock) -> Vec<PathBuf> {
 
 /// dpkg's list of a package's files; one with `Multi-Arch: same` has its architecture in the name.
 fn file_list(root: &Path, package: &LockedPackage) -> Option<String> {
-    let folder = root.join("var/lib/dpkg/info");
+    let folder = Path::new("var/lib/dpkg/info");
     let LockedPackage { name, architecture, .. } = package;
     [format!("{name}.list"), format!("{name}:{architecture}.list")]
         .iter()
-        .find_map(|file| std::fs::read(folder.join(file)).ok())
+        .find_map(|file| links::read(root, &folder.join(file)).ok())
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -95,7 +95,8 @@ apk --print-arch | sed "s/^/architecture\t/"
     books_by_package: &[],
     shared_books: &[],
     kept: &["etc/apk/world", "lib/apk/db/lock"],
-    merged: &[],
+    // Only where an author has done so.
+    merged: &["lib"],
 };
 
 /// What is made of rpm packages, whichever manager they have. The database is in this folder everywhere, by a link
