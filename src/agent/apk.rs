@@ -29,6 +29,8 @@ use super::{Failure, say};
 const WORLD: &str = "/etc/apk/world";
 /// Where the database is: apk's own path, then what a link for `/lib` leads to.
 const DATABASES: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
+/// Where apk 3 has its options (apk(8), `APK_CONFIG`).
+const CONFIGURATIONS: [&str; 2] = ["/etc/apk/config", "/lib/apk/config"];
 /// How the signed indexes are called in apk's cache.
 const INDEX: &str = "APKINDEX.";
 /// Lists of links that busybox makes anew whenever a folder of programs changes.
@@ -302,6 +304,10 @@ fn call(
     let mut arguments: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
     let cache = cache.display().to_string();
     arguments.extend(["--no-progress".to_owned(), "--cache-dir".to_owned(), cache]);
+    // Options for all calls, which only apk 3 has; `no-cache` may be among them.
+    if CONFIGURATIONS.iter().any(|file| Path::new(file).exists()) {
+        arguments.push("--cache=yes".to_owned());
+    }
     arguments.extend(names.iter().map(ToString::to_string));
     run(&arguments, echo)
 }
