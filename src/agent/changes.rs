@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::package::PackageName;
 use crate::patch::task::{Removed, Upgrade};
 use crate::pkgdb::{Database, InstalledPackage};
 
@@ -38,10 +37,14 @@ fn predecessor<'b>(
         .or_else(|| before.find(name).find(|old| after.get(name, &old.architecture).is_none()))
 }
 
-/// The packages that are gone.
+/// The packages that are gone, other than for one of their name that is new for another architecture.
 pub(super) fn removed(before: &Database, after: &Database) -> Vec<Removed> {
-    let remaining: BTreeSet<&PackageName> = after.installed().map(|it| &it.name).collect();
-    let gone = before.installed().filter(|old| !remaining.contains(&old.name));
-    gone.map(|old| Removed { name: old.name.clone(), architecture: old.architecture.clone() })
-        .collect()
+    let is_new =
+        |package: &InstalledPackage| before.get(&package.name, &package.architecture).is_none();
+    let is_gone = |old: &&InstalledPackage| {
+        after.get(&old.name, &old.architecture).is_none() && !after.find(&old.name).any(is_new)
+    };
+    let removed = |old: &InstalledPackage| (old.name.clone(), old.architecture.clone());
+    let removed: BTreeSet<_> = before.installed().filter(is_gone).map(removed).collect();
+    removed.into_iter().map(|(name, architecture)| Removed { name, architecture }).collect()
 }

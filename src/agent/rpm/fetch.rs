@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::package::PackageName;
+use crate::package::{Architecture, PackageName};
 use crate::patch::task::{
     AgentFailure, FetchOutcome, FetchTask, Lock, LockedPackage, Target, Targets, Unmet,
     UnmetReason, Upgrade,
@@ -18,6 +18,7 @@ use super::super::process::{self, Echo, Finished};
 use super::super::{Failure, changes, say};
 use super::database::InMemory;
 use super::manager::{PACKAGES, Reach, Row};
+use super::output::Listed;
 use super::package_file::{self, PackageFile, Signature, Transaction};
 use super::{ENVIRONMENT, KEYS, holds, installed, keys, output};
 
@@ -138,7 +139,7 @@ impl Fetch<'_> {
         packages.retain(|file| after.installed().any(|package| file.is_of(package)));
         let unmet = match &self.task.targets {
             Targets::Everything => self.kept_back(&after, &left_out)?,
-            Targets::Listed(_) => self.missed(&targets, &after, &left_out),
+            Targets::Listed(_) => self.missed(&targets, &after, &left_out)?,
         };
         if let Some(repository) = left_out.repository
             && (targets.is_empty() || !unmet.is_empty())
@@ -162,10 +163,17 @@ impl Fetch<'_> {
             Answer::Impossible { reason } => Some(reason),
         };
         say("suture: not all upgrades are possible together, looking for those that are");
-        if let (Some(reason), Some(lenient)) = (&reason, self.row.lenient)
-            && let Answer::Done { repository, .. } = self.ask(targets, Some(lenient))?
-        {
-            return Ok(LeftOut { something: true, reasons: vec![reason.clone()], repository });
+        if let (Some(reason), Some(lenient)) = (&reason, self.row.lenient) {
+            match self.ask(targets, Some(lenient)) {
+                Ok(Answer::Done { repository, .. }) => {
+                    let reasons = vec![reason.clone()];
+                    return Ok(LeftOut { something: true, reasons, repository });
+                }
+                Ok(_) => {}
+                // tdnf before 3.5 does not know the word.
+                Err(failure) if failure.kind == AgentFailure::PackageManager => {}
+                Err(failure) => return Err(failure),
+            }
         }
         match reason {
             Some(reason) if targets.is_empty() => Err(self.no_solution(&reason)),
@@ -330,73 +338,123 @@ impl Fetch<'_> {
     }
 
     /// Targets that are not reached.
-    fn missed(&self, targets: &[&Target], after: &Database, left_out: &LeftOut) -> Vec<Unmet> {
-        let missed = |target: &&Target| {
+    fn missed(
+        &self,
+        targets: &[&Target],
+        after: &Database,
+        left_out: &LeftOut,
+    ) -> Result<Vec<Unmet>, Failure> {
+        let short = |target: &&Target| {
             // One that is gone was replaced by another.
             let newest = after.get(&target.name, &target.architecture)?;
             let enough = match &target.at_least {
                 Some(required) => newest.version >= Version::parse(Scheme::Rpm, required).ok()?,
                 None => self.before.get(&target.name, &target.architecture) != Some(newest),
             };
-            if enough {
-                return None;
-            }
-            let reason = if self.configuration.holds(newest) {
-                UnmetReason::Held
-            } else {
-                left_out.reason(&target.name).unwrap_or_else(|| UnmetReason::NoCandidate {
-                    newest: newest.version.to_string(),
-                })
-            };
-            Some(unmet(newest, reason))
+            (!enough).then_some(newest)
         };
-        targets.iter().filter_map(missed).collect()
+        let short: Vec<&InstalledPackage> = targets.iter().filter_map(short).collect();
+        let told = |package: &InstalledPackage| {
+            if self.configuration.holds(package) {
+                return Some(UnmetReason::Held);
+            }
+            left_out.reason(&package.name)
+        };
+        let outdated = if short.iter().all(|package| told(package).is_some()) {
+            BTreeSet::new()
+        } else {
+            self.outdated(after, left_out)?
+        };
+        let reason = |package: &InstalledPackage| {
+            if outdated.contains(&(package.name.clone(), package.architecture.clone())) {
+                return kept_back();
+            }
+            UnmetReason::NoCandidate { newest: package.version.to_string() }
+        };
+        let short = short.into_iter();
+        Ok(short.map(|it| unmet(it, told(it).unwrap_or_else(|| reason(it)))).collect())
     }
 
     /// Packages that have a newer version which the manager did not take.
     fn kept_back(&self, after: &Database, left_out: &LeftOut) -> Result<Vec<Unmet>, Failure> {
         let is_held = |package: &InstalledPackage| self.configuration.holds(package);
-        if !left_out.something && !after.installed().any(is_held) {
+        let may_be = self.row.is_silent || left_out.something;
+        if !may_be && !after.installed().any(is_held) {
             return Ok(Vec::new());
         }
-        holds::lift()?;
-        let arguments: Vec<String> = self.row.list.iter().map(|&word| word.to_owned()).collect();
-        let finished = process::run(self.row.program, &arguments, ENVIRONMENT, Echo::Hidden)?;
-        if let Some(kind) = output::meaning(&finished).filter(|_| !self.is_success(&finished)) {
-            return Err(self.failure(kind, &finished));
-        }
-        let mut listed: BTreeSet<_> =
-            output::listed(self.row.listing, &finished.stdout).into_iter().collect();
-        listed.extend(left_out.newer_than(after));
+        let outdated = self.outdated(after, left_out)?;
         let packages =
-            listed.iter().filter_map(|(name, architecture)| after.get(name, architecture));
+            outdated.iter().filter_map(|(name, architecture)| after.get(name, architecture));
         let is_excluded =
             |name: &PackageName| self.task.exclude.iter().any(|pattern| pattern.matches(name));
         let kept = packages.filter(|package| !is_excluded(&package.name)).map(|package| {
             let reason = if is_held(package) {
                 UnmetReason::Held
             } else {
-                left_out
-                    .reason(&package.name)
-                    .unwrap_or_else(|| UnmetReason::Unsolvable { because: "kept back".to_owned() })
+                left_out.reason(&package.name).unwrap_or_else(kept_back)
             };
             unmet(package, reason)
         });
         Ok(kept.collect())
     }
+
+    /// The packages of which a repository has a newer version now that what can be upgraded is.
+    fn outdated(
+        &self,
+        after: &Database,
+        left_out: &LeftOut,
+    ) -> Result<BTreeSet<(PackageName, Architecture)>, Failure> {
+        holds::lift()?;
+        let mut outdated: BTreeSet<_> = left_out.newer_than(after).collect();
+        for list in self.row.lists {
+            let arguments: Vec<String> = list.iter().map(|&word| word.to_owned()).collect();
+            let finished = process::run(self.row.program, &arguments, ENVIRONMENT, Echo::Hidden)?;
+            if !self.is_success(&finished) {
+                if let Some(kind) = output::meaning(&finished) {
+                    return Err(self.failure(kind, &finished));
+                }
+                outdated.extend(newer_than(after, finished.stderr.split_ascii_whitespace()));
+            }
+            let listed = output::listed(self.row.listing, &finished.stdout);
+            let listed = listed.into_iter().filter(|listed| !is_installed(listed, after));
+            outdated.extend(listed.map(|listed| (listed.name, listed.architecture)));
+        }
+        Ok(outdated)
+    }
+}
+
+/// Whether this is what is installed: of versions beside each other tdnf lists the newest for each older one.
+fn is_installed(listed: &Listed, after: &Database) -> bool {
+    let installed = after.get(&listed.name, &listed.architecture);
+    let installed = installed.map_or("", |package| package.version.as_str());
+    let without_epoch = installed.split_once(':').map_or(installed, |(_, rest)| rest);
+    listed.version.as_deref().is_some_and(|version| [installed, without_epoch].contains(&version))
+}
+
+/// The packages that words name in a newer version than the installed one.
+fn newer_than<'w>(
+    installed: &Database,
+    words: impl Iterator<Item = &'w str>,
+) -> impl Iterator<Item = (PackageName, Architecture)> {
+    words.filter_map(|word| {
+        let (name, architecture, version) = output::package(word)?;
+        let old = installed.get(&name, &architecture)?;
+        (old.version < version).then_some((name, architecture))
+    })
+}
+
+fn kept_back() -> UnmetReason {
+    UnmetReason::Unsolvable { because: "kept back".to_owned() }
 }
 
 impl LeftOut {
     /// The packages that the reasons name in a newer version: microdnf cannot list what it cannot
     /// upgrade.
-    fn newer_than(&self, installed: &Database) -> Vec<output::Listed> {
-        let named = self.reasons.iter().flat_map(|reason| reason.split(' '));
-        let newer = named.filter_map(|word| {
-            let (name, architecture, version) = output::package(word)?;
-            let old = installed.get(&name, &architecture)?;
-            (old.version < version).then_some((name, architecture))
-        });
-        newer.collect()
+    fn newer_than(
+        &self,
+        installed: &Database,
+    ) -> impl Iterator<Item = (PackageName, Architecture)> {
+        newer_than(installed, self.reasons.iter().flat_map(|reason| reason.split(' ')))
     }
 
     /// Why this package is left out, if one of the reasons is about it.

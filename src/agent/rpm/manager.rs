@@ -25,9 +25,12 @@ pub(super) struct Row {
     pub(super) successes: &'static [i32],
     /// What it says when no repository has a package.
     pub(super) absent: &'static [&'static str],
-    /// The words that have it list the packages that have a newer version.
-    pub(super) list: &'static [&'static str],
-    /// The form of that list.
+    /// Whether it may leave something out without a word.
+    pub(super) is_silent: bool,
+    /// The words that have it list the packages that have a newer version, one call or more: where one fails, its
+    /// words may name some.
+    pub(super) lists: &'static [&'static [&'static str]],
+    /// The form of these lists.
     pub(super) listing: Listing,
 }
 
@@ -102,14 +105,15 @@ const DNF4: Row = Row {
     checks_signatures: true,
     successes: &[],
     absent: &["No packages marked for upgrade"],
-    list: &[
+    is_silent: false,
+    lists: &[&[
         "repoquery",
         "-q",
         "-C",
         "--upgrades",
         "--latest-limit=1",
         "--queryformat=%{name} %{arch}",
-    ],
+    ]],
     listing: Listing::Words,
 };
 
@@ -133,8 +137,15 @@ const DNF5: Row = Row {
     checks_signatures: true,
     successes: &[],
     absent: &["No match for argument", "matches only excluded packages"],
+    is_silent: false,
     // Without `-C`: its cache has gone with the downloads.
-    list: &["repoquery", "-q", "--upgrades", "--latest-limit=1", "--queryformat=%{name} %{arch}\n"],
+    lists: &[&[
+        "repoquery",
+        "-q",
+        "--upgrades",
+        "--latest-limit=1",
+        "--queryformat=%{name} %{arch}\n",
+    ]],
     listing: Listing::Words,
 };
 
@@ -148,7 +159,9 @@ const MICRODNF: Row = Row {
     checks_signatures: true,
     successes: &[],
     absent: &["No package matches"],
-    list: &["upgrade", "--assumeno"],
+    is_silent: true,
+    // It has no list: the one tells what is possible, the other fails over the rest and says of what.
+    lists: &[&["upgrade", "--assumeno", "--nobest"], &["upgrade", "--assumeno", "--best"]],
     listing: Listing::Table,
 };
 
@@ -159,10 +172,12 @@ const TDNF: Row = Row {
     lenient: Some("--skip-broken"),
     stale: &[],
     exclude: Exclude::Option,
-    checks_signatures: true,
+    // It takes a package without a signature for one that needs none (`TDNFGPGCheckPackage`).
+    checks_signatures: false,
     successes: &[],
     absent: &["No matching packages"],
-    list: &["check-update", "--json"],
+    is_silent: true,
+    lists: &[&["check-update", "--json"]],
     listing: Listing::Json,
 };
 
@@ -185,7 +200,8 @@ const YUM: Row = Row {
     checks_signatures: false,
     successes: &[],
     absent: &["No packages marked for", "No matching Packages"],
-    list: &["list", "updates", "-q", "-C"],
+    is_silent: false,
+    lists: &[&["list", "updates", "-q", "-C"]],
     listing: Listing::Columns,
 };
 
@@ -207,6 +223,7 @@ const ZYPPER: Row = Row {
     // A reboot, or a restart of zypper itself, is advised (zypper(8), «EXIT CODES»).
     successes: &[102, 103],
     absent: &["No update candidate"],
-    list: &["--non-interactive", "--no-refresh", "--xmlout", "list-updates", "--all"],
+    is_silent: false,
+    lists: &[&["--non-interactive", "--no-refresh", "--xmlout", "list-updates", "--all"]],
     listing: Listing::Xml,
 };

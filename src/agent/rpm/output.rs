@@ -20,6 +20,8 @@ const MEANINGS: &[Meaning] = &[
             "more space needed on",
             "needed on the",
             "nsufficient space",
+            "nsufficient disk space",
+            "Failed writing received data to disk",
             "ot enough free space",
         ],
     ),
@@ -31,6 +33,8 @@ const MEANINGS: &[Meaning] = &[
             "OpenPGP check for",
             "GPG signature verification",
             "is not signed",
+            // microdnf's «package X cannot be verified and repo Y is GPG enabled».
+            "is GPG enabled",
             "does not verify",
             "Digest verification failed",
             "ignature verification failed",
@@ -40,6 +44,7 @@ const MEANINGS: &[Meaning] = &[
             "Package does not match intended download",
             "Checksum FAILED",
             "checksum does not match",
+            "File size does not match",
             "RPM not signed",
             "failed to match with known keys",
             "public key is unavailable",
@@ -61,13 +66,17 @@ const MEANINGS: &[Meaning] = &[
             "Cannot retrieve repository metadata",
             "Cannot find a valid baseurl",
             "No more mirrors to try",
+            // tdnf's own, and those of libcurl that it passes on (`include/tdnferror.h`).
+            "when downloading http",
+            "Error(12",
         ],
     ),
 ];
 
 /// Words of managers that succeed without a repository which does not answer, because the image says they may
 /// (`skip_if_unavailable`).
-const UNANSWERED: [&str; 4] = [
+const UNANSWERED: [&str; 5] = [
+    "Skipping refresh of",
     "Ignoring repositories:",
     "Usable URL not found",
     "Disabling Repo:",
@@ -116,9 +125,18 @@ pub(super) fn damage(verbose: &str) -> Option<&str> {
 /// The first line that tells why packages cannot be upgraded; nothing when the failure is another one.
 pub(super) fn reason(finished: &Finished) -> Option<String> {
     let telling = |line: &&str| REASONS.iter().any(|word| line.contains(word));
-    let is_problem = |line: &&str| line.contains("Problem");
+    let is_problem = |line: &&str| line.contains("Problem") || after_number(line).is_some();
     let found = lines(finished).find(telling).or_else(|| lines(finished).find(is_problem))?;
-    Some(found.trim_start_matches("- ").trim_start_matches("Problem: ").to_owned())
+    let found = after_number(found).unwrap_or(found);
+    let start = ["- ", "error: ", "Problem: "];
+    let found = start.into_iter().fold(found, |found, start| found.trim_start_matches(start));
+    Some(found.to_owned())
+}
+
+/// What follows the number that tdnf gives each problem: `1. package …`.
+fn after_number(line: &str) -> Option<&str> {
+    let (number, rest) = line.split_once(". ")?;
+    number.bytes().all(|byte| byte.is_ascii_digit()).then_some(rest)
 }
 
 /// Whether a reason is about a package: its name stands there alone or with a version behind it.
@@ -156,19 +174,30 @@ pub(super) fn unsigned(verbose: &str) -> Vec<&str> {
 }
 
 /// A package that has a newer version.
-pub(super) type Listed = (PackageName, Architecture);
+#[derive(Debug, Clone)]
+pub(super) struct Listed {
+    /// Its name.
+    pub(super) name: PackageName,
+    /// Its architecture.
+    pub(super) architecture: Architecture,
+    /// That version as it is written there, if it is; tdnf before 3.5 leaves out the epoch.
+    pub(super) version: Option<String>,
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct JsonPackage {
     name: String,
     arch: String,
+    evr: Option<String>,
 }
 
 /// Reads a list of packages that have a newer version. What is no package is passed over.
 pub(super) fn listed(listing: Listing, text: &str) -> Vec<Listed> {
-    let package =
-        |name: &str, architecture: &str| Some((name.parse().ok()?, architecture.parse().ok()?));
+    let package = |name: &str, architecture: &str| {
+        let (name, architecture) = (name.parse().ok()?, architecture.parse().ok()?);
+        Some(Listed { name, architecture, version: None })
+    };
     match listing {
         Listing::Words => text
             .lines()
@@ -177,7 +206,9 @@ pub(super) fn listed(listing: Listing, text: &str) -> Vec<Listed> {
             .collect(),
         Listing::Json => {
             let packages: Vec<JsonPackage> = serde_json::from_str(text).unwrap_or_default();
-            packages.iter().filter_map(|it| package(&it.name, &it.arch)).collect()
+            let listed =
+                |it: JsonPackage| Some(Listed { version: it.evr, ..package(&it.name, &it.arch)? });
+            packages.into_iter().filter_map(listed).collect()
         }
         Listing::Xml => text
             .split("<update ")
@@ -188,7 +219,7 @@ pub(super) fn listed(listing: Listing, text: &str) -> Vec<Listed> {
             .lines()
             .filter(|line| line.starts_with(' ') && !line.starts_with("  "))
             .filter_map(|line| self::package(line.split_whitespace().next()?))
-            .map(|(name, architecture, _)| (name, architecture))
+            .map(|(name, architecture, _)| Listed { name, architecture, version: None })
             .collect(),
         Listing::Columns => text
             .lines()
@@ -248,6 +279,14 @@ mod tests {
                 "Disabling Repo: 'VMware Photon Linux 5.0 (x86_64) Updates'",
                 Some("Disabling Repo: 'VMware Photon Linux 5.0 (x86_64) Updates'"),
             ),
+            (
+                "(microdnf:9): libdnf-WARNING **: 10:00:00: Skipping refresh of updates: cannot \
+                 update repo 'updates'",
+                Some(
+                    "(microdnf:9): libdnf-WARNING **: 10:00:00: Skipping refresh of updates: cannot \
+                     update repo 'updates'",
+                ),
+            ),
             ("[MIRROR] x: Curl error (6): Could not resolve host\nComplete!", None),
         ] {
             assert_eq!(unanswered(&finished(words)), expected);
@@ -272,6 +311,20 @@ mod tests {
                 AgentFailure::Unreachable,
             ),
             ("cpio: write failed - No space left on device", AgentFailure::NoSpace),
+            (
+                "error: package x-1-1.noarch cannot be verified and repo updates is GPG enabled: \
+                 /x.rpm could not be verified.",
+                AgentFailure::Untrusted,
+            ),
+            (
+                "Error: 404 when downloading http://x/x.rpm\nError(1622) : Invalid argument",
+                AgentFailure::Unreachable,
+            ),
+            ("Error(1207) : Couldn't connect to server", AgentFailure::Unreachable),
+            (
+                "Error(1224) : Failed writing received data to disk/application",
+                AgentFailure::NoSpace,
+            ),
             ("Error: Problem: conflicting requests", AgentFailure::PackageManager),
         ] {
             let meaning = meaning(&finished(words)).unwrap_or(AgentFailure::PackageManager);
@@ -299,6 +352,15 @@ mod tests {
             (
                 "Error: \n Problem: a.i686 has inferior architecture",
                 Some("a.i686 has inferior architecture"),
+            ),
+            (
+                "1. package a-1:1-1.x86_64 is disabled\nFound 1 problem(s) while resolving\n\
+                 Error(1301) : Solv general runtime error",
+                Some("package a-1:1-1.x86_64 is disabled"),
+            ),
+            (
+                "error: package b-1-1.noarch conflicts with a provided by a-1-1.noarch",
+                Some("package b-1-1.noarch conflicts with a provided by a-1-1.noarch"),
             ),
             ("nonsense", None),
         ] {
@@ -340,7 +402,7 @@ mod tests {
         ] {
             let seen: Vec<String> = listed(listing, text)
                 .iter()
-                .map(|(name, architecture)| format!("{name}.{architecture}"))
+                .map(|listed| format!("{}.{}", listed.name, listed.architecture))
                 .collect();
             assert_eq!(seen, ["bash.x86_64", "lab-multilib.i686"], "{listing:?}");
         }
