@@ -416,19 +416,23 @@ impl Fetch<'_> {
                 outdated.extend(newer_than(after, finished.stderr.split_ascii_whitespace()));
             }
             let listed = output::listed(self.row.listing, &finished.stdout);
-            let listed = listed.into_iter().filter(|listed| !is_installed(listed, after));
+            let listed = listed.into_iter().filter(|listed| is_newer(listed, after));
             outdated.extend(listed.map(|listed| (listed.name, listed.architecture)));
         }
         Ok(outdated)
     }
 }
 
-/// Whether this is what is installed: of versions beside each other tdnf lists the newest for each older one.
-fn is_installed(listed: &Listed, after: &Database) -> bool {
-    let installed = after.get(&listed.name, &listed.architecture);
-    let installed = installed.map_or("", |package| package.version.as_str());
+/// Whether this is newer than what is installed: where versions are beside each other, tdnf lists newer ones for each
+/// of them.
+fn is_newer(listed: &Listed, after: &Database) -> bool {
+    let Some(version) = &listed.version else { return true };
+    let Some(installed) = after.get(&listed.name, &listed.architecture) else { return false };
+    let installed = installed.version.as_str();
     let without_epoch = installed.split_once(':').map_or(installed, |(_, rest)| rest);
-    listed.version.as_deref().is_some_and(|version| [installed, without_epoch].contains(&version))
+    let installed = if version.contains(':') { installed } else { without_epoch };
+    let parse = |text: &str| Version::parse(Scheme::Rpm, text).ok();
+    parse(version) > parse(installed)
 }
 
 /// The packages that words name in a newer version than the installed one.
@@ -520,4 +524,33 @@ fn plain(name: &str) -> Result<&str, Failure> {
         AgentFailure::PackageManager,
         format!("a package file has a name that rpm takes for a pattern: {name}"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pkgdb::rpm::listing;
+
+    #[test]
+    fn what_is_listed_is_newer_or_not() {
+        let installed = "kernel\t0\t1\t16\tx86_64\tkernel-1-16.src.rpm\n\
+                         kernel\t0\t1\t18\tx86_64\tkernel-1-18.src.rpm\n\
+                         openssl\t1\t3\t1\tx86_64\topenssl-3-1.src.rpm\n";
+        let after = listing::parse(installed).unwrap();
+        for (name, version, expected) in [
+            ("kernel", Some("1-16"), false),
+            ("kernel", Some("1-18"), false),
+            ("kernel", Some("1-20"), true),
+            ("kernel", None, true),
+            ("openssl", Some("3-1"), false),
+            ("openssl", Some("1:3-1"), false),
+            ("openssl", Some("3-2"), true),
+            ("openssl", Some("1:3-2"), true),
+            ("zlib", Some("1-1"), false),
+        ] {
+            let (name, architecture) = (name.parse().unwrap(), "x86_64".parse().unwrap());
+            let listed = Listed { name, architecture, version: version.map(ToOwned::to_owned) };
+            assert_eq!(is_newer(&listed, &after), expected, "{listed:?}");
+        }
+    }
 }
