@@ -35,6 +35,9 @@ pub enum BuildFileProblem {
     /// The daemon failed.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    /// It is not there although the user names it.
+    #[error("no such file: {0}")]
+    NotFound(String),
     /// It is no Dockerfile.
     #[error("{}: {error}", .loaded.filename)]
     Malformed {
@@ -121,6 +124,12 @@ pub async fn build_file(
     let tree = gateway.solve(&source).await?;
     let text = match read_file(gateway, &tree, &filename, SIZE_LIMIT).await {
         Ok(text) => Bytes::from(text),
+        // Without `-f` clients ask for this one, and with `-f /dev/null` for that.
+        Err(error)
+            if error.is_not_found() && !["Dockerfile", "null"].contains(&file_name(&filename)) =>
+        {
+            return Err(BuildFileProblem::NotFound(filename));
+        }
         Err(error) if is_absent(&error) => return Ok(LoadedBuildFile::default()),
         Err(error) => return Err(error.into()),
     };
@@ -129,6 +138,11 @@ pub async fn build_file(
         Ok(file) => Ok(LoadedBuildFile { file, ..loaded }),
         Err(error) => Err(BuildFileProblem::Malformed { loaded: Box::new(loaded), error }),
     }
+}
+
+/// The last part of a path.
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Whether there is no build file: none in the folder, `-f /dev/null`, or no folder at all.

@@ -207,6 +207,10 @@ impl From<BuildFileProblem> for Failure {
     fn from(error: BuildFileProblem) -> Self {
         match error {
             BuildFileProblem::Gateway(error) => error.into(),
+            missing @ BuildFileProblem::NotFound(_) => {
+                let hint = "options can do without a file: leave `-f` out, or give `-f /dev/null`";
+                Self::new(Code::BuildFile, missing.to_string(), Some(hint))
+            }
             BuildFileProblem::Malformed { loaded, error } => Self::of(vec![Problem {
                 code: Code::BuildFile,
                 message: error.problem,

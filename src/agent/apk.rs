@@ -114,6 +114,7 @@ const LEFT_OUT: [&str; 2] = ["WARNING: opening ", "WARNING: Ignoring "];
 pub(super) fn fetch(task: &FetchTask, files: &Path) -> Result<(FetchOutcome, Lock), Failure> {
     let before = installed(Path::new("/"))?;
     pin_excluded(task, &before.database)?;
+    ask_for_orphans(files)?;
     let all = match &task.targets {
         Targets::Everything => Vec::new(),
         Targets::Listed(targets) => targets.iter().collect(),
@@ -168,6 +169,7 @@ pub(super) fn apply(lock: &Lock, files: &Path) -> Result<Remains, Failure> {
             symlink(entry.path(), cache.join(name)).map_err(failure)?;
         }
     }
+    ask_for_orphans(&cache)?;
     let before = installed(Path::new("/"))?;
     let names: Vec<&PackageName> =
         lock.goal.iter().filter(|name| before.database.find(name).next().is_some()).collect();
@@ -196,6 +198,29 @@ fn pin_excluded(task: &FetchTask, database: &Database) -> Result<(), Failure> {
     let excluded = database.installed().filter(|package| is_excluded(task, &package.name));
     let lines: Vec<String> =
         excluded.map(|package| format!("{}={}\n", package.name, package.version)).collect();
+    add_to_world(&lines)
+}
+
+/// Asks for what nobody asks for: whatever it is told to do, apk would remove it on the way. What `world` forbids is
+/// left to it.
+fn ask_for_orphans(cache: &Path) -> Result<(), Failure> {
+    let finished = call(cache, &["fix", "--simulate", "--no-network"], &[], Echo::Hidden)?;
+    let world = std::fs::read_to_string(WORLD).unwrap_or_default();
+    let is_forbidden = |name: &str| {
+        let mut words = world.split_ascii_whitespace().filter_map(|word| word.strip_prefix('!'));
+        words.any(|word| word == name)
+    };
+    let orphans = finished.stdout.lines().filter_map(purged).filter(|name| !is_forbidden(name));
+    add_to_world(&orphans.map(|name| format!("{name}\n")).collect::<Vec<_>>())
+}
+
+/// The package that apk says it removes: `(1/2) Purging NAME (VERSION)`.
+fn purged(line: &str) -> Option<&str> {
+    line.split_once(") Purging ")?.1.split(' ').next()
+}
+
+/// Adds lines to `world`, which is put back in the end.
+fn add_to_world(lines: &[String]) -> Result<(), Failure> {
     if lines.is_empty() {
         return Ok(());
     }
@@ -494,6 +519,17 @@ mod tests {
             ("ERROR: unable to select packages:\n  a-1:\n    breaks: world[!a]", None),
         ] {
             assert_eq!(words::meaning(MEANINGS, &failed(words)), kind, "{words}");
+        }
+    }
+
+    #[test]
+    fn what_is_removed() {
+        for (line, expected) in [
+            ("(1/12) Purging lab-newdep (1.0-r0)", Some("lab-newdep")),
+            ("(1/2) Upgrading musl (1.2.5-r0 -> 1.2.5-r3)", None),
+            ("OK: 8 MiB in 17 packages", None),
+        ] {
+            assert_eq!(purged(line), expected);
         }
     }
 

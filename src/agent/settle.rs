@@ -113,9 +113,11 @@ impl Settle<'_> {
                 Trace::Folder(folder) => self.undo(Path::new(folder))?,
                 Trace::Suffix(folder, suffix) => {
                     let folder = Path::new(folder);
-                    let mut names = names_in(&self.root.join(folder))?;
-                    if let Some(before) = links::resolve(self.base, folder, Last::Followed)? {
-                        names.extend(names_in(&before)?);
+                    let mut names = BTreeSet::new();
+                    for root in [self.root, self.base] {
+                        if let Some(found) = links::resolve(root, folder, Last::Followed)? {
+                            names.extend(names_in(&found)?);
+                        }
                     }
                     for name in names {
                         if name.to_string_lossy().ends_with(suffix) {
@@ -155,10 +157,13 @@ impl Settle<'_> {
             return names.into_iter().try_for_each(|name| self.undo(&path.join(name)));
         }
         if was.is_file() && is.is_file() && !same(&now, is, &before, was)? {
-            // Into the same file, so that owner, mode and attributes stay.
+            // Into the same file, so that its attributes stay.
             let mut from = std::fs::File::open(&before)?;
             let mut to = std::fs::OpenOptions::new().write(true).truncate(true).open(&now)?;
             io::copy(&mut from, &mut to)?;
+            // It may be another one, which was put in the place of the first.
+            unix::chown(&now, Some(was.uid()), Some(was.gid()))?;
+            std::fs::set_permissions(&now, was.permissions())?;
         }
         Ok(())
     }

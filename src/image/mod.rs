@@ -108,7 +108,13 @@ impl ImageConfig {
             .build()
             .ok();
         let entry = serde_json::to_value(history).unwrap_or(Value::Null);
-        list(&mut value, "history").push(entry);
+        let entries = list(&mut value, "history");
+        // Some builders write none for their layers; readers hand out entries from the lowest layer on.
+        let is_of_layer = |entry: &&Value| entry.get("empty_layer") != Some(&Value::Bool(true));
+        let missing =
+            self.diff_ids().len().saturating_sub(entries.iter().filter(is_of_layer).count());
+        entries.extend(std::iter::repeat_n(Value::Object(Map::new()), missing));
+        entries.push(entry);
         set_labels(&mut value, &change.labels);
         // Left over from an inline cache of the base; the exporter writes its own.
         value.remove("moby.buildkit.cache.v0");

@@ -69,6 +69,8 @@ fn arguments(lock: &Lock, files: &Path) -> Vec<String> {
         // Only the given files: without lists apt starts at once, and it would parse the image's.
         "Dir::Etc::sourcelist=/dev/null".to_owned(),
         "Dir::Etc::sourceparts=/dev/null".to_owned(),
+        // Without sources there is no release, and apt does not go on without the one it is to prefer.
+        "APT::Default-Release=".to_owned(),
         "Dir::Cache::pkgcache=".to_owned(),
         "Dir::Cache::srcpkgcache=".to_owned(),
         // Naming a package marks it as wanted by the user; these marks are thrown away.

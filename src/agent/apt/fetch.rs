@@ -1,5 +1,7 @@
 //! Fetch with apt: resolve, download, check.
 
+use std::cmp::Ordering;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use crate::package::{Architecture, PackageName};
@@ -13,6 +15,7 @@ use crate::version::{Scheme, Version};
 use super::super::fetched::{check, put_into_cache, seconds_now, take_from_cache};
 use super::super::process::Echo;
 use super::super::{Failure, say};
+use super::output::Policy;
 use super::{output, spelled};
 
 /// Most packages whose being kept back is looked into.
@@ -68,6 +71,41 @@ struct Apt<'a> {
     options: Vec<String>,
     database: &'a Database,
     native: &'a Architecture,
+}
+
+/// What repositories have of a package.
+#[derive(Default)]
+struct Offer {
+    /// The version that apt would take.
+    candidate: Option<Version>,
+    /// A newer one, which the image's author tells apt not to take (apt_preferences(5)).
+    passed_over: Option<Version>,
+}
+
+/// The priority from which on an author insists on a version: apt would even go back to it.
+const INSISTED: i32 = 1000;
+/// The priorities of what is only for whoever asks for it, such as backports (`NotAutomatic`).
+const ON_REQUEST: RangeInclusive<i32> = 0..=100;
+
+impl Offer {
+    fn of(policy: &Policy) -> Self {
+        let parse = |version: &String| Version::parse(Scheme::Deb, version).ok();
+        let candidate = policy.candidate.as_ref().and_then(parse);
+        let versions = policy.versions.iter();
+        let is_insisted = |(version, priority): &(String, i32)| {
+            *priority >= INSISTED && Some(version) == policy.candidate.as_ref()
+        };
+        // Elsewhere a newer one is of a release that the image does not follow.
+        if candidate.is_some() && !versions.clone().any(is_insisted) {
+            return Self { candidate, passed_over: None };
+        }
+        let others = versions.filter(|(_, priority)| !ON_REQUEST.contains(priority));
+        let others = others.filter_map(|(version, _)| parse(version));
+        let newer = others.filter(|version| candidate.as_ref().is_none_or(|it| version > it));
+        let compare =
+            |one: &Version, other: &Version| one.partial_cmp(other).unwrap_or(Ordering::Equal);
+        Self { passed_over: newer.max_by(compare), candidate }
+    }
 }
 
 /// A hold is how apt is told not to touch a package; this root filesystem is thrown away.
@@ -143,17 +181,19 @@ impl Apt<'_> {
         Ok(())
     }
 
-    /// The newest versions that apt would take, in the order of `names`.
-    fn candidates(&self, names: &[String]) -> Result<Vec<Option<Version>>, Failure> {
+    /// What repositories have of these packages, in their order.
+    fn offers(&self, names: &[String]) -> Result<Vec<Offer>, Failure> {
         let mut arguments = strings(&["policy"]);
         arguments.extend_from_slice(names);
         let finished = self.call("apt-cache", &arguments, Echo::Hidden)?;
         if !finished.is_success() {
             return Err(super::failure("apt-cache policy", &finished));
         }
-        let candidates = output::candidates(&finished.stdout);
-        let candidate = |name: &String| Version::parse(Scheme::Deb, candidates.get(name)?).ok();
-        Ok(names.iter().map(candidate).collect())
+        let policies = output::policies(&finished.stdout);
+        Ok(names
+            .iter()
+            .map(|name| policies.get(name).map_or_else(Offer::default, Offer::of))
+            .collect())
     }
 
     /// The files that this goal takes; `None` when apt cannot reach it without removing packages.
@@ -175,22 +215,30 @@ impl Apt<'_> {
         Ok(Some(packages))
     }
 
+    /// Why there is none, with apt's words in the log.
+    fn no_solution(&self, goal: &[String]) -> Result<Failure, Failure> {
+        let mut arguments = strings(&["-s", "-q", "-y", "--no-remove"]);
+        arguments.extend_from_slice(goal);
+        let finished = self.call("apt-get", &arguments, Echo::Shown)?;
+        Ok(super::failure("apt-get upgrade", &finished))
+    }
+
     fn everything(&self, task: &FetchTask) -> Result<Resolution, Failure> {
         let goal = strings(&["upgrade", "--with-new-pkgs"]);
-        let packages = self.solve(&goal)?.ok_or_else(|| {
-            Failure::new(AgentFailure::PackageManager, "apt-get upgrade finds no solution")
-        })?;
+        let Some(packages) = self.solve(&goal)? else { return Err(self.no_solution(&goal)?) };
         let installed: Vec<&InstalledPackage> = self.database.installed().collect();
         let names: Vec<String> = installed
             .iter()
             .map(|package| spelled(&package.name, &package.architecture, self.native))
             .collect();
         let mut unmet = Vec::new();
-        for (package, candidate) in installed.into_iter().zip(self.candidates(&names)?) {
-            let kept_back = candidate.is_some_and(|version| version > package.version)
+        for (package, offer) in installed.into_iter().zip(self.offers(&names)?) {
+            let is_newer = |version: &Version| *version > package.version;
+            let pinned = offer.passed_over.as_ref().is_some_and(is_newer);
+            let kept_back = (pinned || offer.candidate.as_ref().is_some_and(is_newer))
                 && !packages.iter().any(|taken| taken.name == package.name);
             if kept_back && !is_excluded(task, &package.name) {
-                let reason = if package.held {
+                let reason = if package.held || pinned {
                     UnmetReason::Held
                 } else if unmet.len() < EXPLAIN_LIMIT {
                     self.explain(&package.name, &package.architecture)?
@@ -209,25 +257,32 @@ impl Apt<'_> {
         let names: Vec<String> = targets.iter().map(|target| self.name(target)).collect();
         let mut wanted = Vec::new();
         let mut unmet = Vec::new();
-        for (target, candidate) in targets.iter().zip(self.candidates(&names)?) {
+        for (target, offer) in targets.iter().zip(self.offers(&names)?) {
             let installed = self
                 .database
                 .get(&target.name, &target.architecture)
                 .map(|package| package.version.clone());
-            let newest = candidate.or_else(|| installed.clone());
+            let newest = offer.candidate.or_else(|| installed.clone());
             let required =
                 target.at_least.as_ref().and_then(|text| Version::parse(Scheme::Deb, text).ok());
-            let reached = match (&required, &newest) {
-                (Some(required), Some(newest)) => newest >= required,
-                (None, _) => true,
-                (Some(_), None) => false,
+            let passed_over =
+                offer.passed_over.filter(|version| Some(version) > installed.as_ref());
+            let (reached, pinned) = match &required {
+                Some(required) => (
+                    newest.as_ref().is_some_and(|newest| newest >= required),
+                    passed_over.is_some_and(|version| version >= *required),
+                ),
+                // The newest is meant.
+                None => (passed_over.is_none() || newest > installed, passed_over.is_some()),
             };
             if newest > installed {
                 wanted.push(target);
             }
             if !reached {
                 let newest = newest.map_or_else(String::new, |version| version.to_string());
-                unmet.push(unmet_target(target, UnmetReason::NoCandidate { newest }));
+                let reason =
+                    if pinned { UnmetReason::Held } else { UnmetReason::NoCandidate { newest } };
+                unmet.push(unmet_target(target, reason));
             }
         }
         Ok((wanted, unmet))

@@ -72,26 +72,48 @@ pub(super) fn update_is_incomplete(stderr: &str) -> bool {
     })
 }
 
-/// The first line that apt or dpkg calls an error.
+/// The first thing that dpkg or apt calls an error; what dpkg says of one package is told in two lines.
 pub(super) fn first_error(stderr: &str) -> Option<&str> {
     let mut lines = stderr.lines().map(str::trim);
-    lines.find_map(|line| line.strip_prefix("E: ").or_else(|| line.strip_prefix("dpkg: error: ")))
+    let of_package =
+        lines.clone().skip_while(|line| !line.starts_with("dpkg: error processing ")).nth(1);
+    of_package.or_else(|| {
+        lines.find_map(|line| {
+            line.strip_prefix("E: ").or_else(|| line.strip_prefix("dpkg: error: "))
+        })
+    })
 }
 
-/// The candidate of each package in the output of `apt-cache policy`, by apt's spelling.
-pub(super) fn candidates(policy: &str) -> BTreeMap<String, String> {
-    let mut candidates = BTreeMap::new();
-    let mut package = None;
-    for line in policy.lines() {
+/// What `apt-cache policy` tells of a package.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Policy {
+    /// The version that apt would take; `(none)` if it would take none.
+    pub(super) candidate: Option<String>,
+    /// All that there are, with their priorities (apt_preferences(5)).
+    pub(super) versions: Vec<(String, i32)>,
+}
+
+/// What `apt-cache policy` says, by apt's spelling of the packages' names.
+pub(super) fn policies(text: &str) -> BTreeMap<String, Policy> {
+    let mut policies = BTreeMap::new();
+    let mut policy: Option<&mut Policy> = None;
+    for line in text.lines() {
         if let Some(name) = line.strip_suffix(':').filter(|_| !line.starts_with(' ')) {
-            package = Some(name.to_owned());
-        } else if let (Some(version), Some(name)) =
-            (line.trim_start().strip_prefix("Candidate: "), &package)
+            policy = Some(policies.entry(name.to_owned()).or_default());
+            continue;
+        }
+        let Some(policy) = policy.as_deref_mut() else { continue };
+        if let Some(version) = line.trim_start().strip_prefix("Candidate: ") {
+            policy.candidate = Some(version.trim().to_owned());
+        } else if let Some(row) = line.strip_prefix("     ").or_else(|| line.strip_prefix(" *** "))
+            && !row.starts_with(' ')
+            && let Some((version, priority)) = row.split_once(' ')
+            && let Ok(priority) = priority.trim().parse()
         {
-            candidates.insert(name.clone(), version.trim().to_owned());
+            policy.versions.push((version.to_owned(), priority));
         }
     }
-    candidates
+    policies
 }
 
 /// The packages that a simulation would remove.
@@ -194,13 +216,17 @@ mod tests {
     }
 
     #[test]
-    fn candidates_are_read_by_package() {
-        let text = "libc6:\n  Installed: 2.36-9\n  Candidate: 2.36-10\n  Version table:\n \
-                    *** 2.36-9 100\n        100 /var/lib/dpkg/status\nlibc6:i386:\n  \
-                    Installed: 1\n  Candidate: (none)\n";
-        let candidates = candidates(text);
-        assert_eq!(candidates["libc6"], "2.36-10");
-        assert_eq!(candidates["libc6:i386"], "(none)");
+    fn policies_are_read_by_package() {
+        let text = "libc6:\n  Installed: 2.36-9\n  Candidate: 2.36-10\n  Version table:\n     \
+                    2.36-11 -1\n        500 http://x bookworm/main amd64 Packages\n     2.36-10 500\n \
+                    *** 2.36-9 100\n        100 /var/lib/dpkg/status\n     3.0 1\n        1 http://y\n\
+                    libc6:i386:\n  Installed: 1\n  Candidate: (none)\n";
+        let policies = policies(text);
+        assert_eq!(policies["libc6"].candidate.as_deref(), Some("2.36-10"));
+        let versions = [("2.36-11", -1), ("2.36-10", 500), ("2.36-9", 100), ("3.0", 1)];
+        let versions = versions.map(|(version, priority)| (version.to_owned(), priority));
+        assert_eq!(policies["libc6"].versions, versions);
+        assert_eq!(policies["libc6:i386"].candidate.as_deref(), Some("(none)"));
     }
 
     #[test]
@@ -217,6 +243,13 @@ mod tests {
             assert_eq!(failure_kind(&finished), kind, "{words}");
         }
         assert_eq!(first_error("x\nE: no\nE: never\n"), Some("no"));
+        assert_eq!(
+            first_error(
+                "dpkg: error processing archive /a.deb (--unpack):\n trying to overwrite '/b', which is \
+                 also in package c\nE: Sub-process /usr/bin/dpkg returned an error code (1)\n"
+            ),
+            Some("trying to overwrite '/b', which is also in package c")
+        );
         assert_eq!(
             removals("Inst a [1] (2 x [amd64])\nRemv lab-victim [1]\nRemv b:i386 [1]\n")
                 .iter()

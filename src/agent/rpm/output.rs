@@ -112,6 +112,12 @@ pub(super) fn failure(program: &str, finished: &Finished) -> Failure {
     Failure::new(kind, format!("{program} failed: {}", because.unwrap_or("see above")))
 }
 
+/// Whether all that rpm complains about are scripts whose packages were installed all the same.
+pub(super) fn is_about_scripts_only(finished: &Finished) -> bool {
+    let warns = |line: &str| line.starts_with("warning: ") && line.contains("scriptlet failed");
+    lines(finished).any(warns) && !lines(finished).any(|line| line.starts_with("error: "))
+}
+
 /// The line of a manager about a repository that it has done without.
 pub(super) fn unanswered(finished: &Finished) -> Option<&str> {
     lines(finished).find(|line| UNANSWERED.iter().any(|words| line.contains(words)))
@@ -365,6 +371,22 @@ mod tests {
             ("nonsense", None),
         ] {
             assert_eq!(reason(&finished(words)).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn scripts_that_fail() {
+        for (words, expected) in [
+            ("warning: %post(a-1-1.noarch) scriptlet failed, exit status 1", true),
+            (
+                "warning: %post(a-1-1.noarch) scriptlet failed, exit status 1\nerror: a-1-1.noarch: \
+                 install failed",
+                false,
+            ),
+            ("error: %prein(a-1-1.noarch) scriptlet failed, exit status 1", false),
+            ("warning: a-1-1.noarch: Header V4 RSA/SHA256 Signature, key ID 1: NOKEY", false),
+        ] {
+            assert_eq!(is_about_scripts_only(&finished(words)), expected, "{words}");
         }
     }
 

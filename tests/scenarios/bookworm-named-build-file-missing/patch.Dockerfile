@@ -1,0 +1,3 @@
+# syntax=registry.example.org/suture:1
+ARG IMAGE=app:1
+ARG REPROT=report.json
