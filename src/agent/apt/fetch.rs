@@ -78,7 +78,7 @@ struct Apt<'a> {
 struct Offer {
     /// The version that apt would take.
     candidate: Option<Version>,
-    /// A newer one, which the image's author tells apt not to take (apt_preferences(5)).
+    /// A newer one, which the image's author tells apt not to take (`apt_preferences(5)`).
     passed_over: Option<Version>,
 }
 

@@ -89,7 +89,7 @@ pub(super) fn first_error(stderr: &str) -> Option<&str> {
 pub(super) struct Policy {
     /// The version that apt would take; `(none)` if it would take none.
     pub(super) candidate: Option<String>,
-    /// All that there are, with their priorities (apt_preferences(5)).
+    /// All that there are, with their priorities (`apt_preferences(5)`).
     pub(super) versions: Vec<(String, i32)>,
 }
 

@@ -232,7 +232,10 @@ impl Fetch<'_> {
         let finished = self.call(targets, lenient)?;
         if self.is_success(&finished) {
             let left_out = LEFT_OUT.iter().any(|words| finished.stdout.contains(words));
-            let repository = output::unanswered(&finished).map(ToOwned::to_owned);
+            let repository = match output::unanswered(&finished) {
+                Some(words) => Some(words.to_owned()),
+                None => self.unanswered(&finished)?,
+            };
             return Ok(Answer::Done { left_out, repository });
         }
         if let Some(kind) = output::meaning(&finished) {
@@ -245,6 +248,18 @@ impl Fetch<'_> {
             Some(reason) => Ok(Answer::Impossible { reason }),
             None => Err(output::failure(self.row.program, &finished)),
         }
+    }
+
+    /// The repository that the manager has done without, where it does not say so.
+    fn unanswered(&self, finished: &Finished) -> Result<Option<String>, Failure> {
+        let may_be = output::complains_about_servers(finished);
+        let Some(list) = self.row.answering.filter(|_| may_be) else { return Ok(None) };
+        let arguments: Vec<String> = list.iter().map(|&word| word.to_owned()).collect();
+        let listed = process::run(self.row.program, &arguments, ENVIRONMENT, Echo::Hidden)?;
+        let answering = output::repositories(&listed.stdout);
+        let mut repositories = self.configuration.repositories();
+        let silent = repositories.find(|it| !answering.contains(it.id.as_str()));
+        Ok(silent.map(|it| format!("{} goes on without {}", self.row.program, it.id)))
     }
 
     fn is_success(&self, finished: &Finished) -> bool {

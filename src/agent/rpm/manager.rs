@@ -23,6 +23,8 @@ pub(super) struct Row {
     pub(super) checks_signatures: bool,
     /// Exit codes besides 0 that are no failure.
     pub(super) successes: &'static [i32],
+    /// The words that have it list the repositories that have answered, where it does not say which have not.
+    pub(super) answering: Option<&'static [&'static str]>,
     /// What it says when no repository has a package.
     pub(super) absent: &'static [&'static str],
     /// Whether it may leave something out without a word.
@@ -104,6 +106,7 @@ const DNF4: Row = Row {
     exclude: Exclude::Option,
     checks_signatures: true,
     successes: &[],
+    answering: None,
     absent: &["No packages marked for upgrade"],
     is_silent: false,
     lists: &[&[
@@ -136,6 +139,7 @@ const DNF5: Row = Row {
     exclude: Exclude::Option,
     checks_signatures: true,
     successes: &[],
+    answering: None,
     absent: &["No match for argument", "matches only excluded packages"],
     is_silent: false,
     // Without `-C`: its cache has gone with the downloads.
@@ -158,6 +162,7 @@ const MICRODNF: Row = Row {
     exclude: Exclude::Configuration("/etc/dnf/dnf.conf"),
     checks_signatures: true,
     successes: &[],
+    answering: None,
     absent: &["No package matches"],
     is_silent: true,
     // It has no list: the one tells what is possible, the other fails over the rest and says of what.
@@ -175,6 +180,7 @@ const TDNF: Row = Row {
     // It takes a package without a signature for one that needs none (`TDNFGPGCheckPackage`).
     checks_signatures: false,
     successes: &[],
+    answering: None,
     absent: &["No matching packages"],
     is_silent: true,
     lists: &[&["check-update", "--json"]],
@@ -195,12 +201,14 @@ const YUM: Row = Row {
     ],
     reach: Reach::Download,
     lenient: Some("--skip-broken"),
-    stale: &[],
+    // It makes do with them where a repository does not answer or sets a `metadata_expire` of its own.
+    stale: &["/var/cache/yum"],
     exclude: Exclude::Option,
     checks_signatures: false,
     successes: &[],
+    answering: Some(&["repolist", "-q", "-C"]),
     absent: &["No packages marked for", "No matching Packages"],
-    is_silent: false,
+    is_silent: true,
     lists: &[&["list", "updates", "-q", "-C"]],
     listing: Listing::Columns,
 };
@@ -222,6 +230,7 @@ const ZYPPER: Row = Row {
     checks_signatures: true,
     // A reboot, or a restart of zypper itself, is advised (zypper(8), «EXIT CODES»).
     successes: &[102, 103],
+    answering: None,
     absent: &["No update candidate"],
     is_silent: false,
     lists: &[&["--non-interactive", "--no-refresh", "--xmlout", "list-updates", "--all"]],

@@ -1,5 +1,7 @@
 //! What the managers and rpm say, by what it means.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use crate::package::{Architecture, PackageName};
@@ -48,6 +50,9 @@ const MEANINGS: &[Meaning] = &[
             "RPM not signed",
             "failed to match with known keys",
             "public key is unavailable",
+            // yum's, of metadata.
+            "Metadata file does not match checksum",
+            "signature could not be verified",
         ],
     ),
     (
@@ -128,15 +133,43 @@ pub(super) fn damage(verbose: &str) -> Option<&str> {
     verbose.lines().map(str::trim).find(|line| line.contains(": BAD"))
 }
 
-/// The first line that tells why packages cannot be upgraded; nothing when the failure is another one.
+/// What tells first why packages cannot be upgraded; nothing when the failure is another one.
 pub(super) fn reason(finished: &Finished) -> Option<String> {
+    // yum explains at length before that what may be.
+    let is_multilib = |line: &&str| line.contains("Protected multilib versions: ");
     let telling = |line: &&str| REASONS.iter().any(|word| line.contains(word));
     let is_problem = |line: &&str| line.contains("Problem") || after_number(line).is_some();
-    let found = lines(finished).find(telling).or_else(|| lines(finished).find(is_problem))?;
-    let found = after_number(found).unwrap_or(found);
-    let start = ["- ", "error: ", "Problem: "];
+    let found = lines(finished)
+        .find(is_multilib)
+        .map(ToOwned::to_owned)
+        .or_else(|| missing(finished))
+        .or_else(|| lines(finished).find(telling).map(ToOwned::to_owned))
+        .or_else(|| lines(finished).find(is_problem).map(ToOwned::to_owned))?;
+    let found = after_number(&found).unwrap_or(&found);
+    let start = ["- ", "Error: ", "error: ", "Problem: "];
     let found = start.into_iter().fold(found, |found, start| found.trim_start_matches(start));
     Some(found.to_owned())
+}
+
+/// What yum says in two lines: `Error: Package: NAME` and `Requires: NAME`.
+fn missing(finished: &Finished) -> Option<String> {
+    let mut following = lines(finished).skip(1);
+    lines(finished).find_map(|line| {
+        let needed = following.next()?.strip_prefix("Requires: ")?;
+        Some(format!("{} requires {needed}", line.split_once("Package: ")?.1))
+    })
+}
+
+/// Whether yum, which succeeds without repositories that do not answer, complains about a server. One of several may
+/// have been enough.
+pub(super) fn complains_about_servers(finished: &Finished) -> bool {
+    ["[Errno ", "Could not retrieve mirrorlist"].iter().any(|it| finished.stderr.contains(it))
+}
+
+/// The names in a list of repositories: `!NAME/VARIABLES` before more columns, below their titles.
+pub(super) fn repositories(list: &str) -> BTreeSet<&str> {
+    let names = list.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+    names.filter_map(|name| name.trim_start_matches(['!', '*']).split('/').next()).collect()
 }
 
 /// What follows the number that tdnf gives each problem: `1. package …`.
@@ -368,10 +401,28 @@ mod tests {
                 "error: package b-1-1.noarch conflicts with a provided by a-1-1.noarch",
                 Some("package b-1-1.noarch conflicts with a provided by a-1-1.noarch"),
             ),
+            (
+                "Error: Package: a-1.1-1.noarch (updates)\n           Requires: b\n You could try using \
+                 --skip-broken to work around the problem",
+                Some("a-1.1-1.noarch (updates) requires b"),
+            ),
+            (
+                "Error:  Multilib version problems found. This often means that the root cause is something \
+                 else and multilib version checking is just pointing out that there is a problem.\n \
+                 1. You have an upgrade for a which is missing some dependency that another package \
+                 requires.\n       Protected multilib versions: a-1-1.x86_64 != a-1-2.i686",
+                Some("Protected multilib versions: a-1-1.x86_64 != a-1-2.i686"),
+            ),
             ("nonsense", None),
         ] {
             assert_eq!(reason(&finished(words)).as_deref(), expected);
         }
+    }
+
+    #[test]
+    fn repositories_that_answer() {
+        let list = "repo id          repo name     status\n!base/7/x86_64   Lab           30\n*updates         Lab updates   3+1\n";
+        assert_eq!(repositories(list), BTreeSet::from(["base", "updates"]));
     }
 
     #[test]
