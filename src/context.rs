@@ -1,6 +1,7 @@
 //! What the client's contexts hold: the build file and the reports.
 
 use std::io::{self, Read};
+use std::path::Path;
 
 use bytes::{Buf as _, Bytes};
 
@@ -122,12 +123,11 @@ pub async fn build_file(
     let name = format!("[internal] load build definition from {filename}");
     let source = source.build(&Display::named(name));
     let tree = gateway.solve(&source).await?;
+    // Without `-f` clients ask for the one, and with `-f /dev/null` for the other.
+    let is_default = ["Dockerfile", "null"].iter().any(|name| Path::new(&filename).ends_with(name));
     let text = match read_file(gateway, &tree, &filename, SIZE_LIMIT).await {
         Ok(text) => Bytes::from(text),
-        // Without `-f` clients ask for this one, and with `-f /dev/null` for that.
-        Err(error)
-            if error.is_not_found() && !["Dockerfile", "null"].contains(&file_name(&filename)) =>
-        {
+        Err(error) if error.is_not_found() && !is_default => {
             return Err(BuildFileProblem::NotFound(filename));
         }
         Err(error) if is_absent(&error) => return Ok(LoadedBuildFile::default()),
@@ -138,11 +138,6 @@ pub async fn build_file(
         Ok(file) => Ok(LoadedBuildFile { file, ..loaded }),
         Err(error) => Err(BuildFileProblem::Malformed { loaded: Box::new(loaded), error }),
     }
-}
-
-/// The last part of a path.
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Whether there is no build file: none in the folder, `-f /dev/null`, or no folder at all.

@@ -8,12 +8,12 @@ use std::{env, hint};
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
-use suture::pkgdb::dpkg;
+use suture::pkgdb::{dpkg, rpm};
 use suture::report::{self, ReportFormat};
 
 fn main() -> Result<()> {
     let mut arguments = env::args().skip(1);
-    let kind = arguments.next().context("usage: read_input report|status FILE")?;
+    let kind = arguments.next().context("usage: read_input report|status|rpmdb FILE")?;
     let path = arguments.next().context("no file is named")?;
     let (seconds, count) = match kind.as_str() {
         "report" => {
@@ -27,6 +27,12 @@ fn main() -> Result<()> {
             let text = fs::read(&path)?;
             let clock = Instant::now();
             let database = hint::black_box(dpkg::parse_status(&text)?);
+            (clock.elapsed(), database.packages().len())
+        }
+        "rpmdb" => {
+            let bytes = fs::read(&path)?;
+            let clock = Instant::now();
+            let database = hint::black_box(rpm::parse(&bytes)?);
             (clock.elapsed(), database.packages().len())
         }
         _ => bail!("unknown kind: {kind}"),

@@ -92,6 +92,27 @@ impl RpmTools {
         )
     }
 
+    /// Makes a database with every package of a folder installed, and none of their files.
+    pub fn install(&self, packages: &str, database: &str) -> Result<()> {
+        // Thousands of names do not fit into a command line; rpm reads a manifest of them.
+        let mut manifest = String::new();
+        let folder = self.path(packages);
+        for entry in
+            fs::read_dir(&folder).with_context(|| format!("cannot list: {}", folder.display()))?
+        {
+            let name = entry?.file_name();
+            manifest.push_str(&format!("{}/{}\n", self.inside(packages), name.display()));
+        }
+        let file = self.path("manifest");
+        fs::write(&file, manifest).with_context(|| format!("cannot write: {}", file.display()))?;
+        program::run(
+            self.command("rpm")?
+                .args(["--install", "--justdb", "--nodeps", "--nosignature"])
+                .arg(format!("--dbpath={}", self.inside(database)))
+                .arg(self.inside("manifest")),
+        )
+    }
+
     /// Signs packages, named as the programs see them.
     pub fn sign(&self, key: &SigningKey, packages: &[String]) -> Result<()> {
         self.take_key(key)?;

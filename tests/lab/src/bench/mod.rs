@@ -21,7 +21,7 @@ use crate::folder::LabFolder;
 use contest::{Cache, Contest, IMAGE, Measured, Way};
 use distribution::Distribution;
 use progress::STAGES;
-use reading::{Reader, Reading};
+use reading::{Input, Reader};
 
 /// How often everything is done unless somebody asks for another number.
 const RUNS: usize = 5;
@@ -224,18 +224,24 @@ fn builds(contest: &Contest, choice: &Choice, tables: &mut Tables) -> Result<()>
 
 /// Everything about large inputs.
 fn readings(reader: &Reader, runs: usize, tables: &mut Tables) -> Result<()> {
-    let (mut reports, mut databases) = (Vec::new(), Vec::new());
+    let (mut reports, mut statuses, mut databases) = (Vec::new(), Vec::new(), Vec::new());
     for run in 1..=runs {
         eprintln!("run {run} of {runs}: reading");
-        reports.push(reader.report()?);
-        databases.push(reader.database()?);
+        reports.push(reader.read(Input::Report)?);
+        statuses.push(reader.read(Input::Status)?);
+        databases.push(reader.read(Input::RpmDatabase)?);
     }
     let report = median(&reports, |reading| reading.seconds)?;
     let what = format!("100 MB report, {} findings", report.count);
     tables.absolute(&format!("{what}: time"), report.seconds, Some(1.5), seconds);
     tables.absolute(&format!("{what}: memory"), number(report.memory), Some(100e6), megabytes);
-    let Reading { seconds: time, count, .. } = median(&databases, |reading| reading.seconds)?;
-    tables.absolute(&format!("package database, {count} packages"), *time, None, seconds);
+    let status = median(&statuses, |reading| reading.seconds)?;
+    let what = format!("dpkg's database, {} packages", status.count);
+    tables.absolute(&what, status.seconds, None, seconds);
+    let database = median(&databases, |reading| reading.seconds)?;
+    let size = megabytes(number(reader.size(Input::RpmDatabase)?));
+    let what = format!("rpm's database, {} packages, {size}", database.count);
+    tables.absolute(&what, database.seconds, Some(0.05), seconds);
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use crate::debian_root::DebianRoot;
 use crate::folder::LabFolder;
 use crate::frontend_image;
 use crate::program;
+use crate::rpm_tools::RpmTools;
 
 /// The size of the report, in bytes.
 const REPORT_SIZE: usize = 100_000_000;
@@ -21,6 +22,35 @@ const REPORTED_PACKAGES: usize = 700;
 
 /// How often the packages of a small Debian are in the package database: more than 500 altogether.
 const DATABASE_COPIES: usize = 7;
+
+/// The packages of the rpm database.
+const RPM_PACKAGES: usize = 500;
+
+/// The entries of each package's change log. With them a header has some 80 kB, as many as the headers of
+/// a distribution have.
+const CHANGES: usize = 400;
+
+/// The inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// A report of a scanner.
+    Report,
+    /// dpkg's database.
+    Status,
+    /// rpm's database.
+    RpmDatabase,
+}
+
+impl Input {
+    /// The word for it that the reader knows, and the name of its file.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Report => ("report", "large-report.json"),
+            Self::Status => ("status", "large-status"),
+            Self::RpmDatabase => ("rpmdb", "large-rpmdb.sqlite"),
+        }
+    }
+}
 
 /// What reading an input once took.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,14 +67,12 @@ pub(super) struct Reading {
 #[derive(Debug)]
 pub(super) struct Reader {
     program: PathBuf,
-    report: PathBuf,
-    database: PathBuf,
+    home: PathBuf,
 }
 
 impl Reader {
     /// Builds the program and writes the inputs.
     pub(super) fn prepare(folder: &LabFolder) -> Result<Self> {
-        let home = folder.folder("bench")?;
         let reader = Self {
             program: frontend_image::build_static(&[
                 "--package",
@@ -52,26 +80,19 @@ impl Reader {
                 "--example",
                 "read_input",
             ])?,
-            report: home.join("large-report.json"),
-            database: home.join("large-status"),
+            home: folder.folder("bench")?,
         };
-        write_report(&reader.report)?;
-        write_database(folder, &reader.database)?;
+        write_report(&reader.path(Input::Report))?;
+        write_status(folder, &reader.path(Input::Status))?;
+        write_rpm_database(folder, &reader.path(Input::RpmDatabase))?;
         Ok(reader)
     }
 
-    /// Reads the report.
-    pub(super) fn report(&self) -> Result<Reading> {
-        self.read("report", &self.report)
-    }
-
-    /// Reads the package database.
-    pub(super) fn database(&self) -> Result<Reading> {
-        self.read("status", &self.database)
-    }
-
-    fn read(&self, kind: &str, file: &Path) -> Result<Reading> {
-        let said = program::output(Command::new(&self.program).arg(kind).arg(file))?;
+    /// Reads an input.
+    pub(super) fn read(&self, input: Input) -> Result<Reading> {
+        let (kind, _) = input.names();
+        let mut command = Command::new(&self.program);
+        let said = program::output(command.arg(kind).arg(self.path(input)))?;
         let said: Value = serde_json::from_str(&said).context("the reader does not say JSON")?;
         let number = |field: &str| said.get(field).context("the reader leaves something out");
         Ok(Reading {
@@ -79,6 +100,17 @@ impl Reader {
             memory: number("memory")?.as_u64().context("no memory")?,
             count: number("count")?.as_u64().context("no count")?,
         })
+    }
+
+    /// The size of an input, in bytes.
+    pub(super) fn size(&self, input: Input) -> Result<u64> {
+        let path = self.path(input);
+        let read = fs::metadata(&path).with_context(|| format!("cannot read: {}", path.display()));
+        Ok(read?.len())
+    }
+
+    fn path(&self, input: Input) -> PathBuf {
+        self.home.join(input.names().1)
     }
 }
 
@@ -161,8 +193,8 @@ fn finding(number: usize) -> Value {
     })
 }
 
-/// Writes a package database with every package of a small Debian under several names.
-fn write_database(folder: &LabFolder, path: &Path) -> Result<()> {
+/// Writes dpkg's database with every package of a small Debian under several names.
+fn write_status(folder: &LabFolder, path: &Path) -> Result<()> {
     let status = DebianRoot::of_suite(folder, "bookworm")?.status;
     let status = fs::read_to_string(&status)
         .with_context(|| format!("cannot read: {}", status.display()))?;
@@ -177,4 +209,32 @@ fn write_database(folder: &LabFolder, path: &Path) -> Result<()> {
         }
     }
     fs::write(path, text).with_context(|| format!("cannot write: {}", path.display()))
+}
+
+/// Has rpm itself make a database of [`RPM_PACKAGES`] with long change logs, unless it is there.
+fn write_rpm_database(folder: &LabFolder, path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let mut spec = String::from("Name: lab-0\nVersion: 1.0\nRelease: 1\n");
+    spec.push_str("Summary: nothing\nLicense: MIT\n%description\nNothing.\n%files\n");
+    for number in 1..RPM_PACKAGES {
+        let name = format!("-n lab-{number}\n");
+        spec.push_str(&format!("%package {name}Summary: nothing\n%description {name}Nothing.\n"));
+        spec.push_str(&format!("%files {name}"));
+    }
+    spec.push_str("%changelog\n");
+    for number in (0..CHANGES).rev() {
+        let sentence = "- fix how the library handles crafted input, which could be read too far\n";
+        spec.push_str(&format!("* Thu Jan 01 2026 Lab <lab@example.org> - 1.0-{number}\n"));
+        spec.push_str(&sentence.repeat(2));
+    }
+    let tools = RpmTools::for_work(folder, "bench")?;
+    let file = tools.path("large.spec");
+    fs::write(&file, spec).with_context(|| format!("cannot write: {}", file.display()))?;
+    tools.build("large.spec", "x86_64", "packages")?;
+    tools.install("packages", "database")?;
+    fs::rename(tools.path("database/rpmdb.sqlite"), path)
+        .with_context(|| format!("cannot write: {}", path.display()))?;
+    tools.clear()
 }
