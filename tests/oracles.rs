@@ -430,8 +430,12 @@ fn apk_databases_as_apk() {
         let name = package.name.as_str();
         let theirs = real.output(&["info", "--quiet", "--contents", name]).expect("apk lists");
         let theirs: BTreeSet<&str> = theirs.lines().filter(|line| !line.is_empty()).collect();
-        let ours: BTreeSet<&str> =
-            files.get(&package.name).into_iter().flatten().map(String::as_str).collect();
+        let ours: BTreeSet<&str> = files
+            .get(&package.name)
+            .into_iter()
+            .flat_map(|files| files.keys())
+            .map(String::as_str)
+            .collect();
         assert!(ours.is_superset(&theirs), "{name}");
         let beside: Vec<_> = ours.difference(&theirs).collect();
         let is_file = |path: &&&str| real.0.join(path).is_file();

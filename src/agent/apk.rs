@@ -3,7 +3,7 @@
 //! apk is quick enough to let fetch do the whole upgrade in the root that is thrown away: what it
 //! put into its cache is what apply needs, and the package database says what will change.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirEntry;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::patch::task::{
     UnmetReason, Upgrade, path,
 };
 use crate::pkgdb::apk::{Installed, World, parse_files};
-use crate::pkgdb::{Database, InstalledPackage};
+use crate::pkgdb::{Attributes, Database, InstalledPackage};
 use crate::version::{Scheme, Version};
 
 use super::changes;
@@ -445,14 +445,15 @@ fn lock(upgrades: &[Upgrade], files: &Path) -> Result<Lock, Failure> {
 }
 
 /// The paths that both the old and the new version of an upgraded package have, or of busybox's links.
-fn common_files(lock: &Lock) -> Vec<PathBuf> {
+fn common_files(lock: &Lock) -> BTreeMap<PathBuf, Option<Attributes>> {
     let list = |root: &str| parse_files(&database_bytes(Path::new(root)).unwrap_or_default());
     let (old, new) = (list(path::BASE), list("/"));
-    let mut common = common_applets();
+    let mut common: BTreeMap<_, _> =
+        common_applets().into_iter().map(|path| (path, None)).collect();
     for name in &lock.goal {
         let (Some(old), Some(new)) = (old.get(name), new.get(name)) else { continue };
-        let old: BTreeSet<&String> = old.iter().collect();
-        common.extend(new.iter().filter(|path| old.contains(path)).map(PathBuf::from));
+        let in_both = old.iter().filter(|(path, _)| new.contains_key(*path));
+        common.extend(in_both.map(|(path, packaged)| (PathBuf::from(path), Some(*packaged))));
     }
     common
 }

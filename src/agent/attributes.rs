@@ -1,7 +1,7 @@
 //! Attributes of files that the standard library does not know.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
@@ -17,7 +17,8 @@ const OVERLAYFS: i64 = 0x794c_7630;
 
 /// The extended attributes that a layer can carry.
 pub(super) fn xattrs(path: &Path) -> io::Result<BTreeMap<OsString, Vec<u8>>> {
-    let names = match whole(|buffer| rustix::fs::llistxattr(path, buffer)) {
+    let query = || rustix::fs::llistxattr_query(path);
+    let names = match whole(query, |buffer| rustix::fs::llistxattr(path, buffer)) {
         Err(Errno::NOTSUP) => Vec::new(),
         names => names?,
     };
@@ -28,24 +29,42 @@ pub(super) fn xattrs(path: &Path) -> io::Result<BTreeMap<OsString, Vec<u8>>> {
             continue;
         }
         let name = OsString::from_vec(name.to_vec());
-        let value = whole(|buffer| rustix::fs::lgetxattr(path, &name, buffer))?;
-        found.insert(name, value);
+        if let Some(value) = xattr(path, &name)? {
+            found.insert(name, value);
+        }
     }
     Ok(found)
 }
 
-/// All that a call gives which, as listxattr(2) and getxattr(2) do, tells the length when the
-/// buffer is empty.
-fn whole(call: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
-    let mut bytes = vec![0; call(&mut [])?];
+/// One extended attribute of a file, if it has that.
+pub(super) fn xattr(path: &Path, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
+    let query = || rustix::fs::lgetxattr_query(path, name);
+    match whole(query, |buffer| rustix::fs::lgetxattr(path, name, buffer)) {
+        Err(Errno::NODATA | Errno::NOTSUP) => Ok(None),
+        value => Ok(Some(value?)),
+    }
+}
+
+/// All that a call gives whose length another one tells: listxattr(2) and getxattr(2), which rustix does not
+/// ask for a length by an empty buffer.
+fn whole(
+    query: impl Fn() -> Result<usize, Errno>,
+    call: impl Fn(&mut [u8]) -> Result<usize, Errno>,
+) -> Result<Vec<u8>, Errno> {
+    let mut bytes = vec![0; query()?];
     let length = if bytes.is_empty() { 0 } else { call(&mut bytes)? };
     bytes.truncate(length);
     Ok(bytes)
 }
 
 /// Sets an extended attribute, of a link itself.
-pub(super) fn set_xattr(path: &Path, name: &OsString, value: &[u8]) -> io::Result<()> {
+pub(super) fn set_xattr(path: &Path, name: &OsStr, value: &[u8]) -> io::Result<()> {
     Ok(rustix::fs::lsetxattr(path, name, value, XattrFlags::empty())?)
+}
+
+/// Removes an extended attribute, of a link itself.
+pub(super) fn remove_xattr(path: &Path, name: &OsStr) -> io::Result<()> {
+    Ok(rustix::fs::lremovexattr(path, name)?)
 }
 
 /// Sets the modification time, of a link itself; the access time follows it.
@@ -64,20 +83,23 @@ pub(super) fn is_overlay(path: &Path) -> bool {
 mod tests {
     use super::*;
 
-    /// The largest value that Linux allows is 64 KiB (xattr(7)).
     #[test]
     fn attributes_of_any_length() {
-        for length in [0, 1, 1 << 12, 1 << 16] {
-            let kernel = |buffer: &mut [u8]| match buffer.len() {
-                0 => Ok(length),
-                room if room < length => Err(Errno::RANGE),
-                _ => {
-                    buffer.fill(1);
-                    Ok(length)
-                }
-            };
-            assert_eq!(whole(kernel), Ok(vec![1; length]));
+        let file = std::env::temp_dir().join(format!("suture-attributes-{}", std::process::id()));
+        std::fs::write(&file, "text").unwrap();
+        let mut expected = BTreeMap::new();
+        for length in [0, 1, 100, 1000] {
+            let name = OsString::from(format!("user.suture-{length}"));
+            set_xattr(&file, &name, &vec![1; length]).unwrap();
+            assert_eq!(xattr(&file, &name).unwrap(), Some(vec![1; length]));
+            expected.insert(name, vec![1; length]);
         }
-        assert_eq!(whole(|_| Err(Errno::NOTSUP)), Err(Errno::NOTSUP));
+        assert_eq!(xattrs(&file).unwrap(), expected);
+        for name in expected.keys() {
+            remove_xattr(&file, name).unwrap();
+            assert_eq!(xattr(&file, name).unwrap(), None);
+        }
+        assert_eq!(xattrs(&file).unwrap(), BTreeMap::new());
+        std::fs::remove_file(&file).unwrap();
     }
 }

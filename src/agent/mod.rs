@@ -12,6 +12,7 @@
 mod apk;
 mod apt;
 mod attributes;
+mod author;
 mod changes;
 mod fetched;
 mod lift;

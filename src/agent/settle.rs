@@ -4,18 +4,20 @@
 //! original root beside it, the tree is put back where nothing had to change; the daemon's differ
 //! then leaves those files out of the layer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::fs::{self as unix, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::patch::task::AgentFailure;
+use crate::pkgdb::Attributes;
 
 use super::Failure;
 use super::attributes::{is_overlay, set_modified, xattrs};
+use super::author::Given;
 use super::links::{self, Last, metadata};
-use super::python;
+use super::{python, say};
 
 /// What to settle.
 pub(super) struct Settle<'a> {
@@ -39,9 +41,10 @@ pub(super) struct Remains {
     pub(super) traces: &'static [Trace],
     /// More such paths, relative, found in this image.
     pub(super) more_traces: Vec<PathBuf>,
-    /// Relative paths that the old and the new version of a package share. Those that the image
-    /// had not are what its author had removed, and go again.
-    pub(super) common_files: Vec<PathBuf>,
+    /// Relative paths that the old and the new version of a package share, with what the old one gave
+    /// them, if the database says that. Those that the image had not are what its author had removed, and
+    /// go again.
+    pub(super) common_files: BTreeMap<PathBuf, Option<Attributes>>,
 }
 
 /// A path below the root that ends as it was before.
@@ -102,6 +105,7 @@ pub(super) fn run(settle: &Settle<'_>) -> Result<(), Failure> {
     };
     settle.undo_traces().map_err(failure)?;
     settle.remove_what_was_left_out().map_err(failure)?;
+    settle.give_back_attributes().map_err(failure)?;
     settle.restore_times().map_err(failure)
 }
 
@@ -172,7 +176,7 @@ impl Settle<'_> {
     /// back with the new version.
     fn remove_what_was_left_out(&self) -> io::Result<()> {
         let mut folders = BTreeSet::new();
-        for path in &self.remains.common_files {
+        for path in self.remains.common_files.keys() {
             let now = self.root.join(path);
             let Some(is) = metadata(&now)? else { continue };
             let is_kept = links::resolve(self.base, path, Last::Kept)?.is_some();
@@ -197,11 +201,37 @@ impl Settle<'_> {
         Ok(())
     }
 
+    /// Gives files and folders of upgraded packages what the image's author had given them.
+    fn give_back_attributes(&self) -> io::Result<()> {
+        for (path, packaged) in &self.remains.common_files {
+            let now = self.root.join(path);
+            let Some(is) = metadata(&now)? else { continue };
+            if Moment::changed(&is) < self.began {
+                continue;
+            }
+            let Some(before) = links::resolve(self.base, path, Last::Kept)? else { continue };
+            let was = before.symlink_metadata()?;
+            // dpkg, which records nothing, leaves folders that are there as they are.
+            let has_its_own = is.is_file() || is.is_dir() && packaged.is_some();
+            if was.file_type() != is.file_type() || !has_its_own {
+                continue;
+            }
+            let (was, is) = (Given::of(&before, &was)?, Given::of(&now, &is)?);
+            let kept = was.kept(&is, packaged.as_ref());
+            if kept != is {
+                kept.give(&now, &is)?;
+                let kept = kept.told_from(&is);
+                say(&format!("suture: /{} keeps the image's own {kept}", path.display()));
+            }
+        }
+        Ok(())
+    }
+
     fn restore_times(&self) -> io::Result<()> {
         let mounted = mount_points()?;
         // On overlayfs a changed file has changed parents, which were copied up with it.
         let changed_parents = is_overlay(self.root);
-        let packaged = self.remains.common_files.iter().map(PathBuf::as_path).collect();
+        let packaged = self.remains.common_files.keys().map(PathBuf::as_path).collect();
         let mut folders = vec![PathBuf::new()];
         let mut touched_folders = Vec::new();
         while let Some(folder) = folders.pop() {
@@ -382,7 +412,7 @@ mod tests {
         }
 
         fn settle(&self, scripts_compile: bool, latest: Option<i64>, packaged: &[&str]) {
-            let common_files = packaged.iter().map(PathBuf::from).collect();
+            let common_files = packaged.iter().map(|path| (PathBuf::from(path), None)).collect();
             run(&Settle {
                 root: &self.0.join("root"),
                 base: &self.0.join("base"),

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str;
 
-use super::{Database, InstalledPackage, SourcePackage, State};
+use super::{Attributes, Database, InstalledPackage, SourcePackage, State};
 use crate::package::{Architecture, Excerpt, PackageError, PackageName};
 use crate::version::apk::ApkVersion;
 use crate::version::{Version, VersionError};
@@ -448,41 +448,71 @@ fn parse_package(record: &Record<'_>, name: &Field<'_>) -> Result<InstalledPacka
     Ok(InstalledPackage { name, architecture, version, state, held: false, source })
 }
 
-/// The files and folders of each package in `/lib/apk/db/installed`, without a slash in front, in the order
-/// of the database. Names that are not UTF-8 are left out, and so is all that follows a line that is no
-/// field.
-pub fn parse_files(bytes: &[u8]) -> BTreeMap<PackageName, Vec<String>> {
-    let mut files: BTreeMap<PackageName, Vec<String>> = BTreeMap::new();
+/// What a file has whose line is followed by none with attributes (apk-tools, `src/database.c`).
+const OF_FILES: Attributes = Attributes { mode: 0o644, owner: 0, group: 0, is_capable: false };
+/// The same of a folder.
+const OF_FOLDERS: Attributes = Attributes { mode: 0o755, ..OF_FILES };
+
+/// The files and folders of each package in `/lib/apk/db/installed`, without a slash in front, with the
+/// attributes that the package gives them. Names that are not UTF-8 are left out, and so is all that follows
+/// a line that is no field.
+pub fn parse_files(bytes: &[u8]) -> BTreeMap<PackageName, BTreeMap<String, Attributes>> {
+    let mut files: BTreeMap<PackageName, BTreeMap<String, Attributes>> = BTreeMap::new();
     let mut package: Option<PackageName> = None;
     let mut folder: Option<&str> = None;
+    let mut path: Option<String> = None;
     for line in bytes.split(|byte| *byte == b'\n') {
         let (letter, value) = match line {
             [] => {
-                (package, folder) = (None, None);
+                (package, folder, path) = (None, None, None);
                 continue;
             }
             [letter, b':', value @ ..] => (letter, str::from_utf8(value).ok()),
             _ => break,
         };
-        match letter {
-            b'P' => package = value.and_then(|name| name.parse().ok()),
-            b'F' => folder = value,
-            b'R' => {}
+        let attributes = match letter {
+            b'P' => {
+                package = value.and_then(|name| name.parse().ok());
+                continue;
+            }
+            b'F' => {
+                (folder, path) = (value, value.map(str::to_owned));
+                OF_FOLDERS
+            }
+            b'R' => {
+                path = folder.zip(value).map(|(folder, name)| match folder {
+                    "" => name.to_owned(),
+                    folder => format!("{folder}/{name}"),
+                });
+                OF_FILES
+            }
+            // Of the folder or file before.
+            b'M' | b'a' => match value.and_then(parse_attributes) {
+                Some(attributes) => attributes,
+                None => continue,
+            },
             _ => continue,
-        }
-        let (Some(package), Some(folder), Some(value)) = (&package, folder, value) else {
-            continue;
         };
-        let path = match letter {
-            b'R' if folder.is_empty() => value.to_owned(),
-            b'R' => format!("{folder}/{value}"),
-            _ => folder.to_owned(),
-        };
-        if !path.is_empty() {
-            files.entry(package.clone()).or_default().push(path);
+        if let (Some(package), Some(path)) = (&package, &path)
+            && !path.is_empty()
+        {
+            files.entry(package.clone()).or_default().insert(path.clone(), attributes);
         }
     }
     files
+}
+
+/// Reads `USER:GROUP:MODE`, perhaps with a checksum of the extended attributes after it, which apk keeps of
+/// files with capabilities.
+fn parse_attributes(value: &str) -> Option<Attributes> {
+    let mut fields = value.split(':');
+    let (owner, group, mode) = (fields.next()?, fields.next()?, fields.next()?);
+    Some(Attributes {
+        mode: u32::from_str_radix(mode, 8).ok()?,
+        owner: owner.parse().ok()?,
+        group: group.parse().ok()?,
+        is_capable: fields.next().is_some(),
+    })
 }
 
 /// Reads `/etc/apk/arch`: one architecture in each line, the system's own first.
@@ -616,9 +646,32 @@ mod tests {
     #[test]
     fn files() {
         let files = parse_files(DATABASE);
-        assert_eq!(files[&name("zlib")], ["lib", "lib/libz.so.1", "lib/libz.so.1.3.1"]);
-        assert_eq!(files[&name("by-file")], ["in-the-root", "etc", "etc/by-file"]);
+        let paths = |package: &str| files[&name(package)].keys().collect::<Vec<_>>();
+        assert_eq!(paths("zlib"), ["lib", "lib/libz.so.1", "lib/libz.so.1.3.1"]);
+        assert_eq!(paths("by-file"), ["etc", "etc/by-file", "in-the-root"]);
         assert!(!files.contains_key(&name("libssl3")));
+    }
+
+    #[test]
+    fn attributes_of_files() {
+        let files = parse_files(
+            b"P:a\nF:root\nM:0:0:700\nR:plain\nZ:Q1x=\nR:tool\na:0:4:4755\nZ:Q1x=\nF:etc\nR:ping\n\
+              a:0:0:755:Q1y=\nR:odd\na:x\n",
+        );
+        let of = |path: &str| {
+            let Attributes { mode, owner, group, is_capable } = files[&name("a")][path];
+            (mode, owner, group, is_capable)
+        };
+        for (path, expected) in [
+            ("root", (0o700, 0, 0, false)),
+            ("root/plain", (0o644, 0, 0, false)),
+            ("root/tool", (0o4755, 0, 4, false)),
+            ("etc", (0o755, 0, 0, false)),
+            ("etc/ping", (0o755, 0, 0, true)),
+            ("etc/odd", (0o644, 0, 0, false)),
+        ] {
+            assert_eq!(of(path), expected, "{path}");
+        }
     }
 
     #[test]

@@ -57,6 +57,19 @@ impl State {
     }
 }
 
+/// What a package gives to one of its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attributes {
+    /// The permission bits, with those for set-user-id, set-group-id and sticky.
+    pub mode: u32,
+    /// The number of the user that owns it.
+    pub owner: u32,
+    /// The number of its group.
+    pub group: u32,
+    /// Whether it has capabilities.
+    pub is_capable: bool,
+}
+
 /// The source package that a binary package was built from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourcePackage {

@@ -1,6 +1,6 @@
 //! Apply with apt: upgrade from fetched files, without a network.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::package::{Architecture, PackageName};
 use crate::patch::task::{Lock, LockedPackage, path};
-use crate::pkgdb::extended_states;
+use crate::pkgdb::{Attributes, extended_states};
 
 use super::super::Failure;
 use super::super::process::Echo;
@@ -209,9 +209,10 @@ fn files_to_replace(lock: &Lock) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The paths that both the old and the new version of an upgraded package have.
-fn common_files(lock: &Lock) -> Vec<PathBuf> {
-    let mut common = Vec::new();
+/// The paths that both the old and the new version of an upgraded package have; of their attributes dpkg
+/// keeps no record.
+fn common_files(lock: &Lock) -> BTreeMap<PathBuf, Option<Attributes>> {
+    let mut common = BTreeMap::new();
     for package in &lock.packages {
         let (Some(old), Some(new)) =
             (file_list(Path::new(path::BASE), package), file_list(Path::new("/"), package))
@@ -224,7 +225,7 @@ fn common_files(lock: &Lock) -> Vec<PathBuf> {
                 .filter(|line| old.contains(line))
                 .filter_map(|line| line.strip_prefix('/'))
                 .filter(|line| !line.is_empty() && *line != ".")
-                .map(PathBuf::from),
+                .map(|line| (PathBuf::from(line), None)),
         );
     }
     common

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 
 use crate::package::PackageName;
 use crate::patch::task::{Lock, path};
+use crate::pkgdb::Attributes;
 use crate::repository::rpm::RpmManager;
 
 use super::super::Failure;
+use super::super::author::PERMISSIONS;
 use super::super::fetched;
 use super::super::process::Echo;
 use super::super::settle::{Remains, Trace};
@@ -84,23 +86,66 @@ pub(in super::super) fn run(
     })
 }
 
-type FileLists = BTreeMap<String, BTreeSet<PathBuf>>;
+/// The relative paths of the files of packages, by package, with what the packages give them.
+type FileLists = BTreeMap<String, BTreeMap<PathBuf, Attributes>>;
 
-/// The relative paths of the files of packages, by package.
+/// What rpm is to say of each file; where no file of a package has capabilities, rpm says `(none)`.
+const FILE: &str = "[%{=NAME}\\t%{FILEMODES:octal}\\t%{FILEUSERNAME}\\t%{FILEGROUPNAME}\\t%{FILECAPS}\\t\
+                    %{FILENAMES}\\n]";
+
 fn file_lists(names: &BTreeSet<&PackageName>) -> Result<FileLists, Failure> {
-    let mut arguments = vec!["-q", "--queryformat", "[%{=NAME}\\t%{FILENAMES}\\n]"];
+    let mut arguments = vec!["-q", "--queryformat", FILE];
     arguments.extend(names.iter().map(|name| name.as_str()));
     // A new dependency is not there before, which rpm calls a failure.
     let finished = super::rpm(&arguments, Echo::Hidden)?;
+    let (users, groups) = (Numbers::read("/etc/passwd"), Numbers::read("/etc/group"));
     let mut lists = FileLists::new();
-    for (name, file) in finished.stdout.lines().filter_map(|line| line.split_once("\t/")) {
-        lists.entry(name.to_owned()).or_default().insert(PathBuf::from(file));
+    for line in finished.stdout.lines() {
+        let mut fields = line.splitn(6, '\t');
+        let mut field = || fields.next().unwrap_or_default();
+        let (name, mode, user, group, capabilities) = (field(), field(), field(), field(), field());
+        let (Some(file), Ok(mode)) = (field().strip_prefix('/'), u32::from_str_radix(mode, 8))
+        else {
+            continue;
+        };
+        let attributes = Attributes {
+            mode: mode & PERMISSIONS,
+            owner: users.of(user),
+            group: groups.of(group),
+            is_capable: !matches!(capabilities, "" | "(none)"),
+        };
+        lists.entry(name.to_owned()).or_default().insert(PathBuf::from(file), attributes);
     }
     Ok(lists)
 }
 
-/// The paths that both the old and the new version of an upgraded package have.
-fn common_files(before: &FileLists, after: &FileLists) -> Vec<PathBuf> {
-    let common = after.iter().filter_map(|(name, new)| Some(before.get(name)?.intersection(new)));
-    common.flatten().cloned().collect()
+/// The numbers of users or groups by their names (passwd(5), group(5)).
+struct Numbers(BTreeMap<String, u32>);
+
+impl Numbers {
+    fn read(file: &str) -> Self {
+        let text = std::fs::read(file).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let number = |line: &str| {
+            let mut fields = line.split(':');
+            Some((fields.next()?.to_owned(), fields.nth(1)?.parse().ok()?))
+        };
+        Self(text.lines().filter_map(number).collect())
+    }
+
+    /// rpm gives the files of those that it does not know to root.
+    fn of(&self, name: &str) -> u32 {
+        self.0.get(name).copied().unwrap_or(0)
+    }
+}
+
+/// The paths that both the old and the new version of an upgraded package have, with what the old one gave.
+fn common_files(before: &FileLists, after: &FileLists) -> BTreeMap<PathBuf, Option<Attributes>> {
+    let mut common = BTreeMap::new();
+    for (name, old) in before {
+        let Some(new) = after.get(name) else { continue };
+        let in_both = old.iter().filter(|(path, _)| new.contains_key(*path));
+        common.extend(in_both.map(|(path, packaged)| (path.clone(), Some(*packaged))));
+    }
+    common
 }

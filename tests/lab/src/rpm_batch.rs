@@ -96,7 +96,11 @@ impl Batch {
         self.written.push((small.version_file(), text));
         for (path, kind, text) in small.files {
             files.push(File { path: (*path).to_owned(), kind: *kind });
-            self.written.push(((*path).to_owned(), Content::Text((*text).to_owned())));
+            let content = match kind {
+                Kind::Folder => Content::Folder(0o755),
+                _ => Content::Text((*text).to_owned()),
+            };
+            self.written.push(((*path).to_owned(), content));
         }
         let scripts = match small.script {
             "" => String::new(),

@@ -116,9 +116,13 @@ pub const SMALL_PACKAGES: [SmallPackage; 37] = [
         ..small("lab-second-rung", "1.1-1", Place::Updates)
     },
     small("lab-base-dependency", "1.0-1", Place::Base),
-    // An update whose script writes a log.
-    small("lab-logger", "1.0-1", Place::Installed),
+    // An update whose script writes a log, with a folder of its own.
     SmallPackage {
+        files: &[("/var/lib/lab-logger", Kind::Folder, "")],
+        ..small("lab-logger", "1.0-1", Place::Installed)
+    },
+    SmallPackage {
+        files: &[("/var/lib/lab-logger", Kind::Folder, "")],
         script: "echo \"lab-logger: $1\" >> /var/log/lab-logger.log",
         ..small("lab-logger", "1.1-1", Place::Updates)
     },

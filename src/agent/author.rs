@@ -1,0 +1,160 @@
+//! What the image's author has given to the files of packages: mode, owner, group and capabilities.
+//!
+//! With a new version, a package manager gives its files what the package says, and what had been done to
+//! harden the image, or to let it run as another user, is undone.
+
+use std::fs::{Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{self as unix, MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use crate::pkgdb::Attributes;
+
+use super::attributes::{remove_xattr, set_xattr, xattr};
+
+/// Where Linux keeps a file's capabilities (capabilities(7)).
+const CAPABILITIES: &str = "security.capability";
+
+/// The bits of a mode that are not the type.
+pub(super) const PERMISSIONS: u32 = 0o7777;
+
+/// What a file has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Given {
+    mode: u32,
+    owner: u32,
+    group: u32,
+    capabilities: Option<Vec<u8>>,
+}
+
+impl Given {
+    /// What this file or folder has.
+    pub(super) fn of(path: &Path, metadata: &Metadata) -> io::Result<Self> {
+        Ok(Self {
+            mode: metadata.mode() & PERMISSIONS,
+            owner: metadata.uid(),
+            group: metadata.gid(),
+            capabilities: if metadata.is_file() {
+                xattr(path, CAPABILITIES.as_ref())?
+            } else {
+                None
+            },
+        })
+    }
+
+    /// What a file that had this before keeps when an upgrade has given it that.
+    ///
+    /// A difference to what the old version of the package gave is the author's, and stays. What the new
+    /// version gives otherwise than the old one is the packager's, and holds: it may be a fix. Where the old
+    /// version's is not known, as with dpkg, nothing becomes more permitted than either was.
+    pub(super) fn kept(&self, is: &Self, packaged: Option<&Attributes>) -> Self {
+        let Some(packaged) = packaged else {
+            return Self { mode: self.mode & is.mode, ..self.clone() };
+        };
+        let pick = |was, is, packaged| if is == packaged { was } else { is };
+        let is_authors = self.capabilities.is_some() != packaged.is_capable
+            && is.capabilities.is_some() == packaged.is_capable;
+        Self {
+            mode: pick(self.mode, is.mode, packaged.mode),
+            owner: pick(self.owner, is.owner, packaged.owner),
+            group: pick(self.group, is.group, packaged.group),
+            capabilities: if is_authors { self } else { is }.capabilities.clone(),
+        }
+    }
+
+    /// Gives this to a file that has that.
+    pub(super) fn give(&self, path: &Path, is: &Self) -> io::Result<()> {
+        // A new owner takes bits of the mode and all capabilities away.
+        unix::chown(path, Some(self.owner), Some(self.group))?;
+        std::fs::set_permissions(path, Permissions::from_mode(self.mode))?;
+        match &self.capabilities {
+            Some(capabilities) => set_xattr(path, CAPABILITIES.as_ref(), capabilities),
+            None if is.capabilities.is_some() && xattr(path, CAPABILITIES.as_ref())?.is_some() => {
+                remove_xattr(path, CAPABILITIES.as_ref())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What of this is other than in that, in words.
+    pub(super) fn told_from(&self, is: &Self) -> String {
+        let mut told = Vec::new();
+        if self.mode != is.mode {
+            told.push(format!("mode {:04o}, not {:04o}", self.mode, is.mode));
+        }
+        if (self.owner, self.group) != (is.owner, is.group) {
+            let Self { owner, group, .. } = self;
+            told.push(format!("owner {owner}:{group}, not {}:{}", is.owner, is.group));
+        }
+        if self.capabilities != is.capabilities {
+            told.push("capabilities".to_owned());
+        }
+        told.join("; ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(mode: u32, owner: u32, capabilities: &str) -> Given {
+        let capabilities = Some(capabilities.as_bytes().to_vec()).filter(|bytes| !bytes.is_empty());
+        Given { mode, owner, group: 0, capabilities }
+    }
+
+    #[test]
+    fn what_is_the_authors_stays() {
+        let packaged = |mode, is_capable| Attributes { mode, owner: 0, group: 0, is_capable };
+        for (what, was, is, packaged, expected) in [
+            (
+                "the author's",
+                given(0o600, 7, "a"),
+                given(0o755, 0, ""),
+                Some(packaged(0o755, false)),
+                given(0o600, 7, "a"),
+            ),
+            (
+                "capabilities taken away",
+                given(0o755, 0, ""),
+                given(0o755, 0, "b"),
+                Some(packaged(0o755, true)),
+                given(0o755, 0, ""),
+            ),
+            (
+                "the packager's",
+                given(0o4755, 0, "a"),
+                given(0o755, 7, "b"),
+                Some(packaged(0o4755, true)),
+                given(0o755, 7, "b"),
+            ),
+            (
+                "of both, the packager's",
+                given(0o777, 7, ""),
+                given(0o700, 0, ""),
+                Some(packaged(0o755, false)),
+                given(0o700, 7, ""),
+            ),
+            ("hardened", given(0o755, 0, ""), given(0o4755, 0, "b"), None, given(0o755, 0, "")),
+            ("loosened", given(0o777, 7, "a"), given(0o755, 0, ""), None, given(0o755, 7, "a")),
+        ] {
+            assert_eq!(was.kept(&is, packaged.as_ref()), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_is_given_is_there() {
+        let file = std::env::temp_dir().join(format!("suture-author-{}", std::process::id()));
+        std::fs::write(&file, "text").unwrap();
+        let is = Given::of(&file, &file.symlink_metadata().unwrap()).unwrap();
+        let capabilities = [&[1, 0, 0, 2, 0, 4][..], &[0; 14]].concat();
+        let capabilities = (is.owner == 0).then_some(capabilities);
+        let kept = Given { mode: 0o4710, capabilities, ..is.clone() };
+        kept.give(&file, &is).unwrap();
+        assert_eq!(Given::of(&file, &file.symlink_metadata().unwrap()).unwrap(), kept);
+        let other = Given { mode: 0o644, ..kept.clone() };
+        assert_eq!(kept.told_from(&other), "mode 4710, not 0644");
+        is.give(&file, &kept).unwrap();
+        assert_eq!(Given::of(&file, &file.symlink_metadata().unwrap()).unwrap(), is);
+        std::fs::remove_file(&file).unwrap();
+    }
+}
