@@ -165,14 +165,8 @@ async fn patch(
         probe::ProbeError::Gateway(error) => Failure::of_step("apply", error),
         other => other.into(),
     })?;
-    let verified = verify::verify(
-        probe.system.database(),
-        &after,
-        &outcome.upgrades,
-        &outcome.removed,
-        &request.exclude,
-        plan,
-    )?;
+    let verified =
+        verify::verify(probe.system.database(), &after, &outcome, &request.exclude, plan)?;
     Ok(build.patched(patched, &verified, kept_back))
 }
 

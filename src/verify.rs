@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::package::{Architecture, NamePattern, PackageName};
-use crate::patch::task::{Removed, Upgrade};
+use crate::patch::task::{FetchOutcome, Removed, Upgrade};
 use crate::pkgdb::{Database, InstalledPackage};
 use crate::plan::{Assessment, Plan, Verdict};
 use crate::version::Version;
@@ -47,12 +47,11 @@ pub enum VerifyError {
 
 type Key<'a> = (&'a PackageName, &'a Architecture);
 
-/// Compares the package databases before and after with what fetch announced and with the plan.
+/// Compares the package databases before and after with what fetch has announced and with the plan.
 pub fn verify(
     before: &Database,
     after: &Database,
-    announced: &[Upgrade],
-    announced_removals: &[Removed],
+    outcome: &FetchOutcome,
     exclude: &[NamePattern],
     plan: Plan,
 ) -> Result<Verified, VerifyError> {
@@ -60,23 +59,31 @@ pub fn verify(
     let old = by_key(before);
     let new = by_key(after);
     let name = |(name, architecture): Key<'_>| format!("{name}:{architecture}");
-    let announced: BTreeMap<Key<'_>, &Upgrade> =
-        announced.iter().map(|upgrade| ((&upgrade.name, &upgrade.architecture), upgrade)).collect();
+    let announced: BTreeMap<Key<'_>, &Upgrade> = outcome
+        .upgrades
+        .iter()
+        .map(|upgrade| ((&upgrade.name, &upgrade.architecture), upgrade))
+        .collect();
     // A package that moves between one architecture and `all` is the same package.
     let names: BTreeSet<&PackageName> = new.keys().map(|(name, _)| *name).collect();
     let announced_to_go =
-        |name: &PackageName| announced_removals.iter().any(|removed| removed.name == *name);
+        |name: &PackageName| outcome.removed.iter().any(|removed| removed.name == *name);
     let gone = old.keys().filter(|key| !new.contains_key(*key) && !names.contains(key.0));
     let (removed, lost): (Vec<&Key<'_>>, Vec<_>) = gone.partition(|key| announced_to_go(key.0));
-    let versions = |database: &Database, key: &Key<'_>| {
-        database.find(key.0).filter(|package| package.architecture == *key.1).count()
-    };
     // Kernels are installed beside each other, and an upgrade adds one.
-    let fewer = old
-        .keys()
-        .filter(|key| new.contains_key(*key) && versions(after, key) < versions(before, key));
-    let lost = lost.into_iter().chain(fewer);
-    refuse(lost.map(|key| name(*key)).collect(), VerifyError::Removed)?;
+    let announced_to_be_fewer = |key: &Key<'_>| {
+        outcome.fewer.iter().any(|fewer| (&fewer.name, &fewer.architecture) == *key)
+    };
+    let fewer = old.keys().filter(|key| {
+        new.contains_key(*key)
+            && versions(after, **key).count() < versions(before, **key).count()
+            && !announced_to_be_fewer(key)
+    });
+    let lost = lost.into_iter().chain(fewer).flat_map(|key| {
+        let is_lost = |package: &&InstalledPackage| !versions(after, *key).any(|it| it == *package);
+        versions(before, *key).filter(is_lost).map(describe)
+    });
+    refuse(lost.collect(), VerifyError::Removed)?;
     let removed = removed.into_iter().map(|(name, architecture)| Removed {
         name: (*name).clone(),
         architecture: (*architecture).clone(),
@@ -93,9 +100,12 @@ pub fn verify(
     let mut changes = Vec::new();
     let mut unexpected = Vec::new();
     for (key, package) in &new {
-        let from = old.get(key).map(|package| package.version.as_str().to_owned());
         let to = package.version.as_str().to_owned();
-        let planned = announced.get(key).map(|upgrade| upgrade.to.as_str());
+        let upgrade = announced.get(key);
+        let planned = upgrade.map(|upgrade| upgrade.to.as_str());
+        // One that is made for another architecture now was there for the old one.
+        let from = old.get(key).map(|package| package.version.as_str().to_owned());
+        let from = from.or_else(|| upgrade?.from.clone());
         if from.as_deref() == Some(to.as_str()) && planned.is_none_or(|planned| planned == to) {
             continue;
         }
@@ -123,6 +133,14 @@ fn refuse(
     error: impl FnOnce(Vec<String>) -> VerifyError,
 ) -> Result<(), VerifyError> {
     if found.is_empty() { Ok(()) } else { Err(error(found)) }
+}
+
+/// The installed versions of a package.
+fn versions<'d>(
+    database: &'d Database,
+    (name, architecture): Key<'d>,
+) -> impl Iterator<Item = &'d InstalledPackage> {
+    database.find(name).filter(move |package| package.architecture == *architecture)
 }
 
 fn by_key(database: &Database) -> BTreeMap<Key<'_>, &InstalledPackage> {
@@ -188,6 +206,16 @@ mod tests {
         }
     }
 
+    fn outcome(upgrades: &[Upgrade], removed: &[Removed], fewer: &[Removed]) -> FetchOutcome {
+        FetchOutcome {
+            at: 0,
+            upgrades: upgrades.to_vec(),
+            removed: removed.to_vec(),
+            fewer: fewer.to_vec(),
+            unmet: Vec::new(),
+        }
+    }
+
     fn check(
         after: &[(&str, &str, &str)],
         announced: &[(&str, &str)],
@@ -198,7 +226,7 @@ mod tests {
         let announced: Vec<Upgrade> =
             announced.iter().map(|(name, to)| upgrade(name, to)).collect();
         let exclude = ["c*".parse().unwrap()];
-        verify(&before, &database(after), &announced, &[], &exclude, plan)
+        verify(&before, &database(after), &outcome(&announced, &[], &[]), &exclude, plan)
             .map(|verified| verified.changes.len())
     }
 
@@ -216,10 +244,10 @@ mod tests {
         let plan = Plan::listed(&Fixes::collect([], &[wanted]), &[], &before);
         let gone = Removed { name: "a".parse().unwrap(), architecture: "amd64".parse().unwrap() };
         let announced = [upgrade("c", "1")];
-        let verified =
-            verify(&before, &after, &announced, std::slice::from_ref(&gone), &[], plan.clone());
+        let told = outcome(&announced, std::slice::from_ref(&gone), &[]);
+        let verified = verify(&before, &after, &told, &[], plan.clone());
         assert_eq!(verified.unwrap().removed, [gone]);
-        assert!(verify(&before, &after, &announced, &[], &[], plan).is_err());
+        assert!(verify(&before, &after, &outcome(&announced, &[], &[]), &[], plan).is_err());
     }
 
     #[test]
@@ -231,7 +259,7 @@ mod tests {
         );
         assert_eq!(
             check(&[("a", "2", "installed")], &[("a", "2")]),
-            Err(VerifyError::Removed(vec!["b:amd64".to_owned()]))
+            Err(VerifyError::Removed(vec!["b:amd64 1".to_owned()]))
         );
         assert_eq!(
             check(&both(("a", "3", "installed")), &[("a", "2")]),
@@ -240,15 +268,34 @@ mod tests {
         let changed = [("a", "2", "installed"), ("b", "1", "installed")];
         let (before, exclude) = (database(&[("a", "1", "installed"), changed[1]]), "a*".parse());
         let plan = Plan::listed(&Fixes::default(), &[], &before);
-        let announced = [upgrade("a", "2")];
+        let announced = outcome(&[upgrade("a", "2")], &[], &[]);
         assert_eq!(
-            verify(&before, &database(&changed), &announced, &[], &[exclude.unwrap()], plan),
+            verify(&before, &database(&changed), &announced, &[exclude.unwrap()], plan),
             Err(VerifyError::Excluded(vec!["a:amd64".to_owned()]))
         );
         assert_eq!(
             check(&both(("a", "1", "installed")), &[]),
             Err(VerifyError::NotFixed(vec!["a 2".to_owned()]))
         );
+    }
+
+    #[test]
+    fn a_package_for_another_architecture_is_the_same() {
+        let package = |version: &str, architecture: &str| {
+            listing::parse(&format!("a\t0\t{version}\t1\t{architecture}\t(none)\n")).unwrap()
+        };
+        let (before, after) = (package("1", "noarch"), package("2", "x86_64"));
+        let upgrade = Upgrade {
+            architecture: "x86_64".parse().unwrap(),
+            from: Some("1-1".to_owned()),
+            ..upgrade("a", "2-1")
+        };
+        let told = outcome(std::slice::from_ref(&upgrade), &[], &[]);
+        let plan = || Plan::listed(&Fixes::default(), &[], &before);
+        let verified = verify(&before, &after, &told, &[], plan()).unwrap();
+        assert_eq!(verified.changes, [upgrade]);
+        let excluded = verify(&before, &after, &told, &["a".parse().unwrap()], plan());
+        assert!(matches!(excluded, Err(VerifyError::Excluded(_))));
     }
 
     #[test]
@@ -265,10 +312,13 @@ mod tests {
             to: "7-1".to_owned(),
         }];
         let plan = || Plan::listed(&Fixes::default(), &[], &before);
-        let result =
-            |after: &[&str]| verify(&before, &kernels(after), &announced, &[], &[], plan());
-        assert!(result(&["5", "6", "7"]).is_ok());
-        let lost = VerifyError::Removed(vec!["kernel:x86_64".to_owned()]);
-        assert_eq!(result(&["7"]), Err(lost));
+        let result = |after: &[&str], fewer: &[Removed]| {
+            verify(&before, &kernels(after), &outcome(&announced, &[], fewer), &[], plan())
+        };
+        assert!(result(&["5", "6", "7"], &[]).is_ok());
+        let lost = ["kernel:x86_64 5-1".to_owned(), "kernel:x86_64 6-1".to_owned()];
+        assert_eq!(result(&["7"], &[]), Err(VerifyError::Removed(lost.to_vec())));
+        let (name, architecture) = ("kernel".parse().unwrap(), "x86_64".parse().unwrap());
+        assert!(result(&["7"], &[Removed { name, architecture }]).is_ok());
     }
 }

@@ -13,7 +13,7 @@ use crate::patch::task::{
     AgentFailure, FetchOutcome, FetchTask, Lock, LockedPackage, Target, Targets, Unmet,
     UnmetReason, Upgrade, path,
 };
-use crate::pkgdb::apk::{Installed, World, parse_files};
+use crate::pkgdb::apk::{DATABASES, Installed, World, parse_files};
 use crate::pkgdb::{Attributes, Database, InstalledPackage};
 use crate::version::{Scheme, Version};
 
@@ -27,8 +27,6 @@ use super::{Failure, say};
 
 /// What the image's author has asked apk for.
 const WORLD: &str = "/etc/apk/world";
-/// Where the database is: apk's own path, then what a link for `/lib` leads to.
-const DATABASES: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
 /// Where apk 3 has its options (apk(8), `APK_CONFIG`).
 const CONFIGURATIONS: [&str; 2] = ["/etc/apk/config", "/lib/apk/config"];
 /// How the signed indexes are called in apk's cache.
@@ -45,6 +43,7 @@ const UPGRADE_ONLY: &[&str] = &["fix", "--upgrade"];
 /// What an upgrade leaves behind besides the packages. `world` is as the author wrote it.
 const TRACES: &[Trace] = &[
     Trace::File("etc/apk/world"),
+    Trace::File("etc/apk/arch"),
     Trace::Folder("etc/apk/cache"),
     Trace::Folder("var/cache/apk"),
     Trace::File("var/log/apk.log"),
@@ -146,6 +145,7 @@ pub(super) fn fetch(task: &FetchTask, files: &Path) -> Result<(FetchOutcome, Loc
     let outcome = FetchOutcome {
         at: seconds_now(),
         removed: changes::removed(&before.database, &after.database),
+        fewer: Vec::new(),
         upgrades,
         unmet,
     };
@@ -174,7 +174,12 @@ pub(super) fn apply(lock: &Lock, files: &Path) -> Result<Remains, Failure> {
     let names: Vec<&PackageName> =
         lock.goal.iter().filter(|name| before.database.find(name).next().is_some()).collect();
     demand(&cache, &[UPGRADE_ONLY, &["--no-network"]].concat(), &names)?;
-    Ok(Remains { traces: TRACES, more_traces: Vec::new(), common_files: common_files(lock) })
+    // Where `world` is a link, we have written to what it leads to, and apk a file in its place.
+    let base = Path::new(path::BASE);
+    let world = links::resolve(base, Path::new(WORLD), Last::Followed).ok().flatten();
+    let world = world.and_then(|world| world.strip_prefix(base).map(Path::to_path_buf).ok());
+    let more_traces = world.into_iter().collect();
+    Ok(Remains { traces: TRACES, more_traces, common_files: common_files(lock) })
 }
 
 fn installed(root: &Path) -> Result<Installed, Failure> {
@@ -315,8 +320,8 @@ fn demand(cache: &Path, command: &[&str], names: &[&PackageName]) -> Result<Fini
 fn failure(kind: AgentFailure, finished: &Finished) -> Failure {
     let first =
         |kind: &str| finished.stderr.lines().find_map(|line| line.trim().strip_prefix(kind));
-    let because = first("ERROR: ").or_else(|| first("WARNING: ")).unwrap_or("see above");
-    Failure::new(kind, format!("apk failed: {because}"))
+    let because = first("ERROR: ").or_else(|| first("WARNING: ")).map(str::to_owned);
+    Failure::new(kind, format!("apk failed: {}", because.unwrap_or_else(|| finished.end())))
 }
 
 /// One call of apk with `cache` as its cache.
@@ -396,7 +401,7 @@ fn kept_back(
 }
 
 fn why_kept_back(name: &PackageName, before: &Installed) -> UnmetReason {
-    if before.pins.contains_key(name) {
+    if before.pinned.contains(name) {
         UnmetReason::Held
     } else {
         UnmetReason::Unsolvable { because: "kept back".to_owned() }
@@ -484,7 +489,12 @@ mod tests {
     use super::*;
 
     fn failed(stderr: &str) -> Finished {
-        Finished { exit_code: Some(1), stdout: String::new(), stderr: stderr.to_owned() }
+        Finished {
+            exit_code: Some(1),
+            signal: None,
+            stdout: String::new(),
+            stderr: stderr.to_owned(),
+        }
     }
 
     #[test]

@@ -37,6 +37,20 @@ fn predecessor<'b>(
         .or_else(|| before.find(name).find(|old| after.get(name, &old.architecture).is_none()))
 }
 
+/// The packages that several versions are installed of, and fewer afterwards: those that are not made to be
+/// beside each other become one.
+pub(super) fn fewer(before: &Database, after: &Database) -> Vec<Removed> {
+    let count = |database: &Database, package: &InstalledPackage| {
+        let same = database.find(&package.name);
+        same.filter(|same| same.architecture == package.architecture).count()
+    };
+    let is_fewer =
+        |package: &&InstalledPackage| (1..count(before, package)).contains(&count(after, package));
+    let named = |old: &InstalledPackage| (old.name.clone(), old.architecture.clone());
+    let fewer: BTreeSet<_> = before.installed().filter(is_fewer).map(named).collect();
+    fewer.into_iter().map(|(name, architecture)| Removed { name, architecture }).collect()
+}
+
 /// The packages that are gone, other than for one of their name that is new for another architecture.
 pub(super) fn removed(before: &Database, after: &Database) -> Vec<Removed> {
     let is_new =

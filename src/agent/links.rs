@@ -47,6 +47,17 @@ pub(super) fn resolve(root: &Path, path: &Path, last: Last) -> io::Result<Option
     Ok(Some(root.join(resolved)))
 }
 
+/// What the link at a path below a root leads to at once, be that a link again; nothing when it is none, or
+/// leads to nothing.
+pub(super) fn step(root: &Path, link: &Path) -> io::Result<Option<PathBuf>> {
+    if !metadata(link)?.is_some_and(|found| found.is_symlink()) {
+        return Ok(None);
+    }
+    let folder = link.parent().and_then(|folder| folder.strip_prefix(root).ok());
+    let target = folder.unwrap_or(Path::new("")).join(std::fs::read_link(link)?);
+    resolve(root, &target, Last::Kept)
+}
+
 /// The content of a file below a root.
 pub(super) fn read(root: &Path, path: &Path) -> io::Result<Vec<u8>> {
     let file = resolve(root, path, Last::Followed)?;
@@ -111,6 +122,14 @@ mod tests {
             assert_eq!(found(path, Last::Kept).as_deref(), kept, "{path}");
             assert_eq!(found(path, Last::Followed).as_deref(), followed, "{path}");
         }
+        let steps = |path: &str| {
+            let found = step(&root, &root.join(path)).unwrap()?;
+            Some(found.strip_prefix(&root).unwrap().display().to_string())
+        };
+        assert_eq!(steps("lib").as_deref(), Some("usr/lib"));
+        assert_eq!(steps("up").as_deref(), Some("lib"));
+        assert_eq!(steps("usr/lib/link").as_deref(), Some("usr/lib/file"));
+        assert_eq!((steps("elsewhere"), steps("usr/lib/file")), (None, None));
         assert_eq!(read(&root, Path::new("lib/link")).unwrap(), b"text");
         let error = read(&root, Path::new("elsewhere")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);

@@ -1,6 +1,7 @@
 //! Programs of the image, started with argument vectors and a clean environment.
 
 use std::io::{self, BufRead, BufReader, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,8 @@ use super::Failure;
 pub(super) struct Finished {
     /// Its exit code; none when a signal ended it.
     pub(super) exit_code: Option<i32>,
+    /// The signal that ended it, if one did.
+    pub(super) signal: Option<i32>,
     /// What it wrote to stdout.
     pub(super) stdout: String,
     /// What it wrote to stderr.
@@ -28,6 +31,23 @@ impl Finished {
     /// Whether it says that all is well.
     pub(super) fn is_success(&self) -> bool {
         self.exit_code == Some(0)
+    }
+
+    /// How it ended, for want of words that are known to tell: the last that it said, or what the kernel says.
+    pub(super) fn end(&self) -> String {
+        if let Some(signal) = self.signal {
+            // 9 is SIGKILL, which a kernel without memory sends (signal(7)).
+            let why = if signal == 9 { ", as when memory runs out" } else { "" };
+            return format!("ended by signal {signal}{why}");
+        }
+        let last =
+            |text: &str| text.lines().map(str::trim).rfind(|it| !it.is_empty()).map(str::to_owned);
+        last(&self.stderr).or_else(|| last(&self.stdout)).unwrap_or_else(|| {
+            format!(
+                "it says nothing, and ends with exit code {}",
+                self.exit_code.unwrap_or_default()
+            )
+        })
     }
 }
 
@@ -94,7 +114,7 @@ pub(super) fn run(
     let until = Instant::now() + GRACE;
     let [stdout, stderr] =
         output.map(|reading| reading.map_or_else(String::new, |reading| reading.text(until)));
-    Ok(Finished { exit_code: status.code(), stdout, stderr })
+    Ok(Finished { exit_code: status.code(), signal: status.signal(), stdout, stderr })
 }
 
 /// A thread that reads what a program writes.
@@ -161,6 +181,19 @@ mod tests {
         assert_eq!(finished.exit_code, Some(3));
         assert!(finished.stdout.starts_with("out\n1\n") && finished.stdout.ends_with("\n99999\n"));
         assert_eq!(finished.stderr, "err\n");
+    }
+
+    #[test]
+    fn how_a_program_ends() {
+        for (script, expected) in [
+            ("echo out; echo; echo ' err ' >&2; exit 1", "err"),
+            ("echo out; echo; exit 1", "out"),
+            ("exit 3", "it says nothing, and ends with exit code 3"),
+            ("echo out; kill -9 $$", "ended by signal 9, as when memory runs out"),
+            ("kill -15 $$", "ended by signal 15"),
+        ] {
+            assert_eq!(shell(script).end(), expected, "{script}");
+        }
     }
 
     #[test]

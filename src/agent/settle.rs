@@ -142,6 +142,7 @@ impl Settle<'_> {
         let (Some(was), Some(is)) = (&before_was, &now_is) else {
             return match (before_was, now_is) {
                 (None, Some(is)) => remove(&now, &is),
+                (Some(was), None) if was.is_symlink() => copy_link(&before, &was, &now),
                 (Some(was), _) if was.is_file() => {
                     std::fs::copy(&before, &now)?;
                     unix::chown(&now, Some(was.uid()), Some(was.gid()))
@@ -151,6 +152,10 @@ impl Settle<'_> {
         };
         if Moment::changed(is) < self.began {
             return Ok(());
+        }
+        if was.is_symlink() && !same(&now, is, &before, was)? {
+            remove(&now, is)?;
+            return copy_link(&before, was, &now);
         }
         if was.is_dir() && is.is_dir() {
             if is.mode() != was.mode() {
@@ -174,13 +179,20 @@ impl Settle<'_> {
 
     /// Removes files of upgraded packages that the image's author had removed: they would come
     /// back with the new version.
+    ///
+    /// What a link needs comes back after all: an author may have put one file in the place of a library and
+    /// of the link to it, and with the new version the link is a link again.
     fn remove_what_was_left_out(&self) -> io::Result<()> {
+        let needed = self.needed_by_links()?;
         let mut folders = BTreeSet::new();
         for path in self.remains.common_files.keys() {
             let now = self.root.join(path);
             let Some(is) = metadata(&now)? else { continue };
             let is_kept = links::resolve(self.base, path, Last::Kept)?.is_some();
             if is_kept || Moment::changed(&is) < self.began {
+                continue;
+            }
+            if needed.contains(&links::resolve(self.root, path, Last::Kept)?.unwrap_or_default()) {
                 continue;
             }
             if is.is_dir() {
@@ -199,6 +211,23 @@ impl Settle<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What the links of upgraded packages lead to, step by step, where something was before.
+    fn needed_by_links(&self) -> io::Result<BTreeSet<PathBuf>> {
+        let mut needed = BTreeSet::new();
+        for path in self.remains.common_files.keys() {
+            let Some(is) = metadata(&self.root.join(path))? else { continue };
+            if !is.is_symlink() || links::resolve(self.base, path, Last::Followed)?.is_none() {
+                continue;
+            }
+            let mut next = links::resolve(self.root, path, Last::Kept)?;
+            while let Some(found) = next.filter(|found| !needed.contains(found)) {
+                next = links::step(self.root, &found)?;
+                needed.insert(found);
+            }
+        }
+        Ok(needed)
     }
 
     /// Gives files and folders of upgraded packages what the image's author had given them.
@@ -311,6 +340,11 @@ fn names_in(folder: &Path) -> io::Result<BTreeSet<OsString>> {
 
 fn remove(path: &Path, is: &std::fs::Metadata) -> io::Result<()> {
     if is.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
+}
+
+fn copy_link(link: &Path, was: &std::fs::Metadata, to: &Path) -> io::Result<()> {
+    unix::symlink(std::fs::read_link(link)?, to)?;
+    unix::lchown(to, Some(was.uid()), Some(was.gid()))
 }
 
 /// Whether two files are the same but for their times.

@@ -144,6 +144,9 @@ pub struct FetchOutcome {
     /// Packages that go, because upgrades replace them or nothing needs them any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<Removed>,
+    /// Packages of which fewer versions are left than there were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fewer: Vec<Removed>,
     /// Targets that were not reached.
     pub unmet: Vec<Unmet>,
 }

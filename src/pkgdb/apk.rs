@@ -11,7 +11,7 @@
 //! * In `world`, words are parted by spaces and line ends, nothing else. There are no comments.
 //! * `name><Q1…` stands for the one file that was installed with `apk add FILE`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str;
 
@@ -88,14 +88,6 @@ pub enum ApkError {
         text: Excerpt,
         /// What is wrong.
         problem: DependencyProblem,
-    },
-    /// A line of the file `arch` is not an architecture.
-    #[error("apk architecture file: line {line}: {source}")]
-    ArchitectureList {
-        /// The line.
-        line: usize,
-        /// What is wrong.
-        source: PackageError,
     },
 }
 
@@ -271,93 +263,51 @@ impl World {
     }
 }
 
-/// Something the user has asked for that says which packages of a name are wanted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pin {
-    /// What was asked for.
-    pub dependency: Dependency,
-    /// The virtual package that needs it, if it is not in `world` itself.
-    pub virtual_package: Option<String>,
-}
-
-impl fmt::Display for Pin {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.virtual_package {
-            Some(name) => write!(formatter, "`{}` of `{name}`", self.dependency),
-            None => write!(formatter, "`{}` in /etc/apk/world", self.dependency),
-        }
-    }
-}
+/// Where apk keeps what is installed: its own path, then what a link for `/lib` leads to.
+pub const DATABASES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
 
 /// What apk's database and `world` say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Installed {
     /// The packages. Those that the user wants in one version only are held.
     pub database: Database,
-    /// What pins each package that is pinned, held or not.
-    pub pins: BTreeMap<PackageName, Vec<Pin>>,
-    /// The tag of the repository that a package is from, if that has one.
-    pub tags: BTreeMap<PackageName, String>,
+    /// Those that the user wants with a condition on their version or repository, held or not.
+    pub pinned: BTreeSet<PackageName>,
 }
 
 impl Installed {
     /// Reads `/lib/apk/db/installed`. Virtual packages are left out; what they need counts as if it was
     /// in `world`.
     pub fn parse(bytes: &[u8], world: &World) -> Result<Self, ApkError> {
-        let mut installed = Self::default();
+        let mut wanted = world.dependencies().to_vec();
         let mut packages = BTreeMap::new();
-        for dependency in world.dependencies() {
-            installed.pin(dependency, None);
-        }
         for record in records(bytes) {
             let record = record?;
             let name = record.required('P')?;
             let is_virtual = record.field('T').is_some_and(|field| field.value == VIRTUAL);
             if is_virtual || name.value.starts_with(b".") {
-                installed.pin_all(&record, name)?;
+                let needed = record.field('D').map(|needed| Dependency::parse_all(needed.value));
+                wanted.extend(needed.transpose()?.into_iter().flatten());
                 continue;
             }
             let package = parse_package(&record, name)?;
-            if let Some(tag) = record.field('s') {
-                installed.tags.insert(package.name.clone(), text(tag)?.to_owned());
-            }
             packages.insert(package.name.clone(), package);
         }
-        for (name, package) in &mut packages {
-            let pins = installed.pins.get(name).map(Vec::as_slice).unwrap_or_default();
-            package.held = pins.iter().any(|pin| pin.dependency.is_hold());
+        let mut pinned = BTreeSet::new();
+        for dependency in wanted.iter().filter(|dependency| dependency.is_pin()) {
+            // A name that is no package's is that of something provided.
+            let Ok(name) = dependency.name.parse::<PackageName>() else { continue };
+            let Some(package) = packages.get_mut(&name) else { continue };
+            package.held |= dependency.is_hold();
+            pinned.insert(name);
         }
-        installed.pins.retain(|name, _| packages.contains_key(name));
-        installed.database = Database::new(packages.into_values());
-        Ok(installed)
+        Ok(Self { database: Database::new(packages.into_values()), pinned })
     }
 
     /// The architecture of the packages that have one.
     pub fn architecture(&self) -> Option<&Architecture> {
         let mut architectures = self.database.packages().iter().map(|found| &found.architecture);
         architectures.find(|architecture| architecture.as_str() != NO_ARCHITECTURE)
-    }
-
-    fn pin(&mut self, dependency: &Dependency, virtual_package: Option<&str>) {
-        // A name that is no package's is that of something provided.
-        if let Ok(name) = dependency.name.parse::<PackageName>()
-            && dependency.is_pin()
-        {
-            self.pins.entry(name).or_default().push(Pin {
-                dependency: dependency.clone(),
-                virtual_package: virtual_package.map(ToOwned::to_owned),
-            });
-        }
-    }
-
-    fn pin_all(&mut self, record: &Record<'_>, name: &Field<'_>) -> Result<(), ApkError> {
-        if let Some(needed) = record.field('D') {
-            let name = text(name)?;
-            for dependency in Dependency::parse_all(needed.value)? {
-                self.pin(&dependency, Some(name));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -515,20 +465,6 @@ fn parse_attributes(value: &str) -> Option<Attributes> {
     })
 }
 
-/// Reads `/etc/apk/arch`: one architecture in each line, the system's own first.
-pub fn parse_architectures(bytes: &[u8]) -> Result<Vec<Architecture>, ApkError> {
-    bytes
-        .split(|byte| *byte == b'\n')
-        .zip(1_usize..)
-        .map(|(text, line)| (text.trim_ascii(), line))
-        .filter(|(text, _)| !text.is_empty())
-        .map(|(text, line)| {
-            let architecture = String::from_utf8_lossy(text).parse();
-            architecture.map_err(|source| ApkError::ArchitectureList { line, source })
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::shown;
@@ -562,19 +498,8 @@ mod tests {
                 "zlib:x86_64 1.3.1-r1 Installed <- zlib 1.3.1-r1",
             ]
         );
-        let pins: Vec<String> =
-            installed.pins.values().flatten().map(ToString::to_string).collect();
-        assert_eq!(
-            pins,
-            [
-                "`by-file><Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=` in /etc/apk/world",
-                "`edge-only@edge` in /etc/apk/world",
-                "`libssl3=3.3.2-r0` of `.dependencies`",
-                "`zlib~1.3` in /etc/apk/world",
-                "`zlib<2` of `.dependencies`",
-            ]
-        );
-        assert_eq!(installed.tags.get(&name("edge-only")).unwrap(), "edge");
+        let pinned: Vec<&str> = installed.pinned.iter().map(PackageName::as_str).collect();
+        assert_eq!(pinned, ["by-file", "edge-only", "libssl3", "zlib"]);
         assert_eq!(installed.architecture().unwrap().as_str(), "x86_64");
     }
 
@@ -606,7 +531,7 @@ mod tests {
         let names: Vec<&str> =
             world.dependencies().iter().map(|dependency| dependency.name.as_str()).collect();
         assert_eq!(names, ["busybox", "so:libz.so.1", "/bin/sh", "foo", ".dependencies"]);
-        assert!(read("", "busybox=1\n").unwrap().pins.is_empty());
+        assert!(read("", "busybox=1\n").unwrap().pinned.is_empty());
         assert!(World::parse(b"a\xff").is_err());
     }
 
@@ -672,16 +597,5 @@ mod tests {
         ] {
             assert_eq!(of(path), expected, "{path}");
         }
-    }
-
-    #[test]
-    fn architectures() {
-        let read = |text: &str| parse_architectures(text.as_bytes());
-        assert_eq!(read("x86_64\n").unwrap(), ["x86_64".parse().unwrap()]);
-        assert_eq!(read("aarch64\n\narmv7").unwrap().len(), 2);
-        assert_eq!(
-            read("x86_64\n-x\n").unwrap_err().to_string(),
-            "apk architecture file: line 2: architecture does not begin with a letter or a digit: `-x`"
-        );
     }
 }

@@ -1,7 +1,7 @@
 //! Package databases of images, as values.
 //!
-//! This module holds what all families have in common; each family's format has a module of its own. Where
-//! a database lies in an image and how it is read is not known here.
+//! This module holds what all families have in common; each family's format has a module of its own. How a
+//! database is read from an image is not known here.
 
 pub mod apk;
 pub mod control;

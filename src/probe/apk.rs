@@ -3,7 +3,7 @@
 use crate::gateway::file::{exists, read_optional_directory, read_optional_file};
 use crate::gateway::{Gateway, Ref};
 use crate::pkgdb::Database;
-use crate::pkgdb::apk::{ApkError, Installed, World};
+use crate::pkgdb::apk::{ApkError, DATABASES, Installed, World};
 use crate::repository::apk::ApkRepositories;
 
 use super::{CONFIGURATION_LIMIT, DATABASE_LIMIT, ProbeError};
@@ -18,11 +18,9 @@ pub struct ApkSystem {
     /// Where packages come from.
     pub repositories: ApkRepositories,
     /// Where the database is.
-    database: &'static str,
+    pub(super) database: &'static str,
 }
 
-/// Where apk keeps what is installed: its own path, then what a link for `/lib` leads to.
-const DATABASES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
 /// What names repositories, and from apk 3 on the folders of more such files (apk-repositories(5)).
 const REPOSITORIES: &str = "/etc/apk/repositories";
 const REPOSITORY_FOLDERS: [&str; 2] = ["/etc/apk/repositories.d", "/lib/apk/repositories.d"];

@@ -42,7 +42,7 @@ impl DpkgSystem {
 }
 
 /// Where dpkg keeps what is installed.
-const STATUS: &str = "/var/lib/dpkg/status";
+pub(super) const STATUS: &str = "/var/lib/dpkg/status";
 /// There is none.
 pub(super) const NO_DATABASE: ProbeError = ProbeError::NoDatabase(STATUS);
 

@@ -121,6 +121,15 @@ impl System {
         }
     }
 
+    /// Where the database is.
+    fn database_path(&self) -> &'static str {
+        match self {
+            Self::Apk(system) => system.database,
+            Self::Dpkg(_) => dpkg::STATUS,
+            Self::Rpm(system) => system.database,
+        }
+    }
+
     /// What is installed.
     pub fn database(&self) -> &Database {
         match self {
@@ -297,6 +306,9 @@ pub async fn system(
         }
         Family::Rpm => System::Rpm(rpm::system(gateway, image, steps, &os_release).await?),
     };
+    if system.database().packages().is_empty() {
+        return Err(ProbeError::NoDatabase(system.database_path()));
+    }
     let unfinished: Vec<&InstalledPackage> = system.database().unfinished().collect();
     if !unfinished.is_empty() {
         let packages = unfinished.into_iter().map(|package| package.name.clone()).collect();

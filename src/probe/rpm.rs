@@ -26,7 +26,7 @@ pub struct RpmSystem {
     /// What the variables of the repositories' addresses stand for.
     pub variables: Variables,
     /// Where the database is.
-    database: &'static str,
+    pub(super) database: &'static str,
 }
 
 /// There is none.

@@ -301,6 +301,7 @@ fn fetches(name: &str, text: Option<&str>, now: Timestamp) -> Vec<FetchOutcome> 
             at: at.unwrap_or(now).as_second(),
             upgrades,
             removed,
+            fewer: Vec::new(),
             unmet,
         })
         .collect()

@@ -52,7 +52,8 @@ pub(in super::super) fn run(
         .ok_or_else(|| Failure::new(AgentFailure::Bug, "the task names no repositories"))?;
     let upgrades = packages.iter().map(|package| upgrade(package, &database)).collect();
     let goal = packages.iter().map(|package| package.name.clone()).collect();
-    let outcome = FetchOutcome { at: seconds_now(), upgrades, removed: Vec::new(), unmet };
+    let outcome =
+        FetchOutcome { at: seconds_now(), upgrades, removed: Vec::new(), fewer: Vec::new(), unmet };
     Ok((outcome, Lock { goal, packages }))
 }
 

@@ -238,8 +238,12 @@ mod tests {
             ("dpkg: error: cannot copy: No space left on device", AgentFailure::NoSpace),
             ("E: Unmet dependencies", AgentFailure::PackageManager),
         ] {
-            let finished =
-                Finished { exit_code: Some(100), stdout: String::new(), stderr: words.to_owned() };
+            let finished = Finished {
+                exit_code: Some(100),
+                signal: None,
+                stdout: String::new(),
+                stderr: words.to_owned(),
+            };
             assert_eq!(failure_kind(&finished), kind, "{words}");
         }
         assert_eq!(first_error("x\nE: no\nE: never\n"), Some("no"));

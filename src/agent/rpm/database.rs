@@ -11,11 +11,12 @@ use std::io;
 use std::os::unix::fs::{self as unix, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::patch::task::path;
+use crate::patch::task::{AgentFailure, path};
 use crate::pkgdb::rpm::place::{DATABASES, LOG};
 use crate::pkgdb::{Database, rpm};
 
 use super::super::Failure;
+use super::super::process::Echo;
 
 /// The folder of the files in the space for the agent, which is memory.
 const MEMORY: &str = "database";
@@ -35,6 +36,20 @@ pub(super) fn read() -> Option<Database> {
 fn file() -> Option<&'static Path> {
     let mut files = DATABASES.iter().flat_map(|(_, files)| files);
     files.find_map(|(_, path)| Some(Path::new(*path)).filter(|path| path.is_file()))
+}
+
+/// Checks that the database which was read is the one that rpm itself takes: images may have it elsewhere, and
+/// copies of it.
+pub(super) fn is_rpms_own() -> Result<(), Failure> {
+    let finished = super::rpm(&["--eval", "%{_dbpath}"], Echo::Hidden)?;
+    let configured = Path::new(finished.stdout.trim());
+    let read = file().and_then(Path::parent).unwrap_or(Path::new(DATABASES[0].0));
+    if configured.canonicalize().ok() == read.canonicalize().ok() {
+        return Ok(());
+    }
+    let (configured, read) = (configured.display(), read.display());
+    let message = format!("rpm is set up to keep its database in {configured}, not in {read}");
+    Err(Failure::new(AgentFailure::PackageManager, message))
 }
 
 /// A database whose files are in memory, with links to them in their places.

@@ -16,7 +16,7 @@ use crate::version::{Scheme, Version};
 use super::super::fetched::{digest_of, seconds_now};
 use super::super::process::{self, Echo, Finished};
 use super::super::{Failure, changes, say};
-use super::database::InMemory;
+use super::database::{self, InMemory};
 use super::manager::{PACKAGES, Reach, Row};
 use super::output::Listed;
 use super::package_file::{self, PackageFile, Signature, Transaction};
@@ -98,6 +98,7 @@ enum Answer {
 
 impl Fetch<'_> {
     fn run(&self) -> Result<(FetchOutcome, Lock), Failure> {
+        database::is_rpms_own()?;
         // For good: the root is thrown away.
         InMemory::take()?;
         let trusted = keys::trusted()?;
@@ -149,7 +150,8 @@ impl Fetch<'_> {
         let upgrades = changes::upgrades(&self.before, &after);
         let lock = lock(&upgrades, &packages)?;
         let removed = changes::removed(&self.before, &after);
-        Ok((FetchOutcome { at: seconds_now(), upgrades, removed, unmet }, lock))
+        let fewer = changes::fewer(&self.before, &after);
+        Ok((FetchOutcome { at: seconds_now(), upgrades, removed, fewer, unmet }, lock))
     }
 
     /// Has the manager download what the targets need; without any, all there is.
@@ -241,6 +243,8 @@ impl Fetch<'_> {
         if let Some(kind) = output::meaning(&finished) {
             return Err(self.failure(kind, &finished));
         }
+        // dnf refuses some packages when it has downloaded them.
+        self.forget_downloads()?;
         if self.says_absent(&finished) {
             return Ok(Answer::Absent);
         }
@@ -282,13 +286,8 @@ impl Fetch<'_> {
     }
 
     fn call(&self, targets: &[&Target], lenient: Option<&str>) -> Result<Finished, Failure> {
-        let folder = &self.downloads;
-        let failure = |error| Failure::file("make", folder, &error);
-        if self.row.reach == Reach::Download && folder.exists() {
-            std::fs::remove_dir_all(folder).map_err(failure)?;
-        }
-        std::fs::create_dir_all(folder).map_err(failure)?;
-        let packages = folder.display().to_string();
+        self.forget_downloads()?;
+        let packages = self.downloads.display().to_string();
         let words = self.row.fetch.iter().map(|word| word.replace(PACKAGES, &packages));
         let mut arguments: Vec<String> = words.collect();
         if self.row.exclude == super::manager::Exclude::Option {
@@ -301,6 +300,16 @@ impl Fetch<'_> {
         let names: BTreeSet<&PackageName> = targets.iter().map(|target| &target.name).collect();
         arguments.extend(names.into_iter().map(ToString::to_string));
         process::run(self.row.program, &arguments, ENVIRONMENT, Echo::Shown)
+    }
+
+    /// Empties the folder of downloads; a manager that upgrades at once has taken them in.
+    fn forget_downloads(&self) -> Result<(), Failure> {
+        let folder = &self.downloads;
+        let failure = |error| Failure::file("make", folder, &error);
+        if self.row.reach == Reach::Download && folder.exists() {
+            std::fs::remove_dir_all(folder).map_err(failure)?;
+        }
+        std::fs::create_dir_all(folder).map_err(failure)
     }
 
     /// The downloaded packages, out of whatever folders the manager has put them into.
@@ -360,8 +369,9 @@ impl Fetch<'_> {
         left_out: &LeftOut,
     ) -> Result<Vec<Unmet>, Failure> {
         let short = |target: &&Target| {
-            // One that is gone was replaced by another.
-            let newest = after.get(&target.name, &target.architecture)?;
+            // For another architecture if it is no longer made for this one. One that is gone was replaced.
+            let newest = after.get(&target.name, &target.architecture);
+            let newest = newest.or_else(|| after.find(&target.name).last())?;
             let enough = match &target.at_least {
                 Some(required) => newest.version >= Version::parse(Scheme::Rpm, required).ok()?,
                 None => self.before.get(&target.name, &target.architecture) != Some(newest),

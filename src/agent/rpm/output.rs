@@ -58,14 +58,12 @@ const MEANINGS: &[Meaning] = &[
     (
         AgentFailure::Unreachable,
         &[
-            "Curl error",
             "Cannot download",
             "Failed to download",
             "Failed to synchronize cache",
             "Usable URL not found",
             "Valid metadata not found",
             "not been refreshed because of an error",
-            "Could not resolve host",
             "Download (curl) error",
             "cannot update repo",
             "Cannot retrieve repository metadata",
@@ -78,14 +76,21 @@ const MEANINGS: &[Meaning] = &[
     ),
 ];
 
+/// Words about one server of perhaps several: where what does not fit together is told as well, another one has
+/// answered.
+const OF_A_SERVER: &[Meaning] =
+    &[(AgentFailure::Unreachable, &["Curl error", "Could not resolve host"])];
+
 /// Words of managers that succeed without a repository which does not answer, because the image says they may
-/// (`skip_if_unavailable`).
-const UNANSWERED: [&str; 5] = [
+/// (`skip_if_unavailable`), or that they know nothing of.
+const UNANSWERED: [&str; 6] = [
     "Skipping refresh of",
     "Ignoring repositories:",
     "Usable URL not found",
     "Disabling Repo:",
     "Failed to synchronize cache for repo",
+    // dnf 4, of a file of repositories that it cannot read.
+    "failed loading '",
 ];
 
 /// Words of lines that tell why something cannot be upgraded.
@@ -104,17 +109,19 @@ const ERRORS: [&str; 6] = ["Error: ", "error: ", "Problem: ", "Error(", "Failed 
 /// The kind of failure that a program's words mean, if they mean one.
 pub(super) fn meaning(finished: &Finished) -> Option<AgentFailure> {
     words::meaning(MEANINGS, finished)
+        .or_else(|| words::meaning(OF_A_SERVER, finished).filter(|_| reason(finished).is_none()))
 }
 
 /// The failure that a program's words mean.
 pub(super) fn failure(program: &str, finished: &Finished) -> Failure {
     let kind = meaning(finished).unwrap_or(AgentFailure::PackageManager);
-    let meanings = MEANINGS.iter().filter(|(meant, _)| *meant == kind);
+    let meanings = MEANINGS.iter().chain(OF_A_SERVER).filter(|(meant, _)| *meant == kind);
     let words: Vec<&str> = meanings.flat_map(|(_, words)| *words).copied().collect();
     let telling = |line: &&str| words.iter().any(|word| line.contains(word));
     let is_error = |line: &&str| ERRORS.iter().any(|start| line.starts_with(start));
     let because = lines(finished).find(telling).or_else(|| lines(finished).find(is_error));
-    Failure::new(kind, format!("{program} failed: {}", because.unwrap_or("see above")))
+    let because = because.map_or_else(|| finished.end(), str::to_owned);
+    Failure::new(kind, format!("{program} failed: {because}"))
 }
 
 /// Whether all that rpm complains about are scripts whose packages were installed all the same.
@@ -289,7 +296,12 @@ mod tests {
     use super::*;
 
     fn finished(words: &str) -> Finished {
-        Finished { exit_code: Some(1), stdout: words.to_owned(), stderr: String::new() }
+        Finished {
+            exit_code: Some(1),
+            signal: None,
+            stdout: words.to_owned(),
+            stderr: String::new(),
+        }
     }
 
     #[test]
@@ -303,6 +315,20 @@ mod tests {
             ("nothing provides libzlib2", false),
         ] {
             assert_eq!(is_about(reason, &"zlib".parse().unwrap()), expected, "{reason}");
+        }
+    }
+
+    #[test]
+    fn one_server_of_several_is_no_failure() {
+        let dead = ">>> Curl error (7): Could not connect to server for http://x/a.rpm\n";
+        let conflict = "Problem: installed package a-1-1.noarch conflicts with b\n";
+        let last = "Failed to download packages\n";
+        for (words, expected) in [
+            ([dead, ""].concat(), Some(AgentFailure::Unreachable)),
+            ([dead, conflict].concat(), None),
+            ([dead, conflict, last].concat(), Some(AgentFailure::Unreachable)),
+        ] {
+            assert_eq!(meaning(&finished(&words)), expected, "{words}");
         }
     }
 
@@ -325,6 +351,10 @@ mod tests {
                     "(microdnf:9): libdnf-WARNING **: 10:00:00: Skipping refresh of updates: cannot \
                      update repo 'updates'",
                 ),
+            ),
+            (
+                "Warning: failed loading '/etc/yum.repos.d/a.repo', skipping.",
+                Some("Warning: failed loading '/etc/yum.repos.d/a.repo', skipping."),
             ),
             ("[MIRROR] x: Curl error (6): Could not resolve host\nComplete!", None),
         ] {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::package::PackageName;
-use crate::patch::task::AgentFailure;
+use crate::patch::task::{AgentFailure, path};
 use crate::pkgdb::InstalledPackage;
 use crate::pkgdb::rpm::listing;
 use crate::repository::rpm::RpmConfiguration;
@@ -101,7 +101,7 @@ fn unsigned(files: &[PackageFile]) -> Result<BTreeSet<PathBuf>, Failure> {
         output::unsigned(&finished.stdout).into_iter().map(PathBuf::from).collect();
     let damage = output::damage(&finished.stdout);
     if damage.is_some() || (!finished.is_success() && unsigned.is_empty()) {
-        let what = damage.unwrap_or("see above");
+        let what = damage.map_or_else(|| finished.end(), str::to_owned);
         let message = format!("a package is not what its author signed: {what}");
         return Err(Failure::new(AgentFailure::Untrusted, message));
     }
@@ -176,6 +176,8 @@ pub(super) fn transact(
     let is_addition = |file: &&PackageFile| {
         transaction.configuration.is_install_only(&file.package.name, &file.provides)
     };
+    // rpm makes this folder where it is not there, and the image's may be gone for a reason.
+    let temporary = format!("_tmppath {}", path::WORK);
     let (additions, upgrades): (Vec<&PackageFile>, Vec<_>) = files.iter().partition(is_addition);
     for (mode, files) in [("-Uv", upgrades), ("-iv", additions)] {
         if files.is_empty() {
@@ -186,6 +188,7 @@ pub(super) fn transact(
             arguments.extend(VERIFY_ALL);
         }
         arguments.extend(transaction.options);
+        arguments.extend(["--define", &temporary]);
         let spelled = spell(files.iter().map(|file| &file.path));
         arguments.extend(spelled.iter().map(String::as_str));
         let finished = super::rpm_at(transaction.time, &arguments, Echo::Shown)?;

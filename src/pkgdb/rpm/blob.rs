@@ -1,5 +1,8 @@
 //! What all three formats store: one blob of bytes per package, cut into pieces where pages end.
 
+/// The least bytes of a header: its introduction and an entry of its index.
+const SHORTEST: usize = 24;
+
 /// More bytes of blobs than the file has bytes.
 ///
 /// No format compresses or shares, so this is a damaged or a malicious file. It bounds what a reader takes:
@@ -52,10 +55,23 @@ impl Allowance {
         Self { length: file.len(), left: file.len() }
     }
 
-    /// A blob of `length` bytes, none of which is there yet.
+    /// A blob of `length` bytes, none of which is there yet. One that is too short for a header counts like the
+    /// shortest, or a page could name it for nothing.
     pub(super) fn blob<'a>(&mut self, length: usize) -> Result<Blob<'a>, Overlap> {
         let error = Overlap { length: self.length };
-        self.left = self.left.checked_sub(length).ok_or(error)?;
+        self.left = self.left.checked_sub(length.max(SHORTEST)).ok_or(error)?;
         Ok(Blob { pieces: Vec::new(), missing: length })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blobs_of_nothing_count() {
+        let mut allowance = Allowance::of(&[0; 100]);
+        let found = std::iter::repeat_with(|| allowance.blob(0)).take_while(Result::is_ok).count();
+        assert_eq!(found, 100 / SHORTEST);
     }
 }

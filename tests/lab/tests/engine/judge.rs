@@ -95,8 +95,11 @@ impl Judge<'_> {
             complaints.push(format!("a package is not gone: {package}"));
         }
         for (package, versions) in before.packages.iter().filter(|(_, known)| known.len() > 1) {
-            if !after.packages.get(package).is_some_and(|known| known.is_superset(versions)) {
-                complaints.push(format!("{package} has lost one of its versions"));
+            let merged = self.expect.merged.iter().any(|merged| merged == name_of(package));
+            let stay = after.packages.get(package).is_some_and(|known| known.is_superset(versions));
+            if stay == merged {
+                let what = if stay { "all" } else { "not all" };
+                complaints.push(format!("{package} has {what} of its versions"));
             }
         }
         let changed = after.changed_since(before);
@@ -301,8 +304,12 @@ impl Judge<'_> {
             .flatten()
             .filter(|path| !path.is_empty() && !before.exists(path) && after.exists(path))
             .collect();
-        for path in stripped {
+        let returns: BTreeSet<&String> = self.expect.returns.iter().collect();
+        for path in stripped.difference(&returns) {
             complaints.push(format!("what the author had removed is back: {path}"));
+        }
+        for path in returns.difference(&stripped) {
+            complaints.push(format!("this has not come back: {path}"));
         }
         let keeps = self.expect.keeps.iter().map(String::as_str);
         for path in keeps.chain(before.family.kept.iter().copied()) {

@@ -83,6 +83,12 @@ pub(crate) struct Expect {
     /// Whether some packages are newer, whichever and however much: for live updates.
     #[serde(default)]
     pub(crate) some_packages: bool,
+    /// The packages of which an upgrade replaces several versions.
+    #[serde(default)]
+    pub(crate) merged: Vec<String>,
+    /// The paths that the author had removed, and that come back.
+    #[serde(default)]
+    pub(crate) returns: Vec<String>,
     /// Paths that the new layer may have besides what belongs to the upgraded packages.
     #[serde(default)]
     pub(crate) layer_may_have: Vec<String>,
