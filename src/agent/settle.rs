@@ -19,6 +19,9 @@ use super::author::Given;
 use super::links::{self, Last, metadata};
 use super::{python, say};
 
+/// Most files that are named whose attributes are given back: authors may change those of a whole image.
+const NAMED_LIMIT: usize = 20;
+
 /// What to settle.
 pub(super) struct Settle<'a> {
     /// The tree after the upgrade.
@@ -232,6 +235,7 @@ impl Settle<'_> {
 
     /// Gives files and folders of upgraded packages what the image's author had given them.
     fn give_back_attributes(&self) -> io::Result<()> {
+        let mut given_back: usize = 0;
         for (path, packaged) in &self.remains.common_files {
             let now = self.root.join(path);
             let Some(is) = metadata(&now)? else { continue };
@@ -249,9 +253,15 @@ impl Settle<'_> {
             let kept = was.kept(&is, packaged.as_ref());
             if kept != is {
                 kept.give(&now, &is)?;
-                let kept = kept.told_from(&is);
-                say(&format!("suture: /{} keeps the image's own {kept}", path.display()));
+                given_back += 1;
+                if given_back <= NAMED_LIMIT {
+                    let kept = kept.told_from(&is);
+                    say(&format!("suture: /{} keeps the image's own {kept}", path.display()));
+                }
             }
+        }
+        if let Some(more @ 1..) = given_back.checked_sub(NAMED_LIMIT) {
+            say(&format!("suture: and {more} more keep the image's own"));
         }
         Ok(())
     }
