@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ini::Values;
+use super::ini::{self, Form, Values};
 use super::locks::{self, Lock};
 
 /// Every file that one of the managers may be configured by.
@@ -78,6 +78,8 @@ impl RpmManager {
 
 /// Where a manager looks for what. A path with a slash at its end is a folder.
 pub(super) struct Places {
+    /// How it reads them.
+    pub(super) form: &'static Form,
     /// The main configuration, the weakest first. Of files with one name in one layer the last counts.
     pub(super) main: &'static [&'static [&'static str]],
     /// The repositories; likewise one layer.
@@ -122,6 +124,7 @@ const EXCLUDES: &[&str] = &["excludepkgs", "exclude"];
 const INCLUDES: &[&str] = &["includepkgs"];
 
 const DNF4: Places = Places {
+    form: &ini::LIBDNF,
     main: &[&["/etc/dnf/dnf.conf"]],
     repositories: &["/etc/distro.repos.d/", "/etc/yum/repos.d/", "/etc/yum.repos.d/"],
     services: &[],
@@ -138,6 +141,7 @@ const DNF4: Places = Places {
 };
 
 const DNF5: Places = Places {
+    form: &ini::LIBDNF,
     main: &[
         &["/usr/share/dnf5/libdnf.conf.d/", "/etc/dnf/libdnf5.conf.d/"],
         &["/etc/dnf/dnf.conf"],
@@ -156,6 +160,7 @@ const DNF5: Places = Places {
 const MICRODNF: Places = Places { locks: Locks::None, ..DNF4 };
 
 const TDNF: Places = Places {
+    form: &ini::LINES,
     main: &[&["/etc/tdnf/tdnf.conf"]],
     repositories: &["/etc/yum.repos.d/"],
     services: &[],
@@ -168,7 +173,9 @@ const TDNF: Places = Places {
 };
 
 const YUM: Places = Places {
-    main: &[&["/etc/yum/yum.conf", "/etc/yum.conf"]],
+    form: &ini::INIPARSE,
+    // The first only where there is no other (`_getConfig`).
+    main: &[&["/etc/yum.conf", "/etc/yum/yum.conf"]],
     repositories: &["/etc/yum/repos.d/", "/etc/yum.repos.d/"],
     services: &[],
     overrides: &[],
@@ -199,6 +206,7 @@ const YUM: Places = Places {
 
 /// Of the first layer's two files the first is the distro's (libzypp from 17.38 on).
 const ZYPPER: Places = Places {
+    form: &ini::LINES,
     main: &[
         &["/usr/etc/zypp/zypp.conf", "/etc/zypp/zypp.conf"],
         &["/usr/etc/zypp/zypp.conf.d/", "/etc/zypp/zypp.conf.d/"],
@@ -249,12 +257,20 @@ impl RpmManager {
         folder.trim_end_matches('/')
     }
 
-    /// Whether packages of a repository must be signed themselves.
+    /// Whether packages of a repository must be signed themselves. Where the manager does not check what it
+    /// downloads, they must unless the configuration plainly says no.
     pub(super) fn demands_signatures(self, repository: &Values, main: &Values) -> bool {
         let own = |key| repository.is_on(key);
         match self {
-            Self::Dnf4 | Self::Microdnf | Self::Yum => {
+            Self::Dnf4 | Self::Microdnf => {
                 own("gpgcheck").or_else(|| main.is_on("gpgcheck")).unwrap_or(false)
+            }
+            Self::Yum => {
+                let said = [repository, main];
+                // Nobody knows what the files say that these name.
+                said.iter().any(|values| values.get("include").is_some())
+                    || said.iter().find_map(|values| values.is_on_in_doubt("gpgcheck"))
+                        == Some(true)
             }
             // The second name is the older one of the same option.
             Self::Dnf5 => own("pkg_gpgcheck")
@@ -262,7 +278,7 @@ impl RpmManager {
                 .or_else(|| main.is_on("pkg_gpgcheck"))
                 .or_else(|| main.is_on("gpgcheck"))
                 .unwrap_or(false),
-            Self::Tdnf => own("gpgcheck").unwrap_or(true),
+            Self::Tdnf => repository.is_on_in_doubt("gpgcheck").unwrap_or(true),
             // A repository that says anything about signatures is not asked for more by the main section.
             Self::Zypper => match (own("pkg_gpgcheck"), own("gpgcheck")) {
                 (Some(demanded), _) => demanded,

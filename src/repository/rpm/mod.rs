@@ -10,6 +10,8 @@
 //! * A repository that does not say whether it is enabled is; tdnf's is not.
 //! * tdnf looks at a repository's `gpgcheck` only, which is on; elsewhere the main section's counts for it, and
 //!   without that one it is off.
+//! * yum and tdnf do not refuse what is unsigned when they download, so for them a `gpgcheck` that is no plain no
+//!   is on (`BoolOption` in yum's `config.py` knows no word that we do not; other words of tdnf's are off).
 //! * Folders that the configuration itself names (`reposdir`, `varsdir`) are not followed.
 
 mod ini;
@@ -21,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use self::ini::Values;
+use self::ini::{Form, Values};
 use self::locks::Lock;
 use self::manager::{Locks, MULTIVERSION};
 use crate::glob;
@@ -130,10 +132,11 @@ impl RpmConfiguration {
     ) -> Result<Self, RpmConfigurationError> {
         let places = manager.places();
         let files = Files(files.into_iter().collect());
+        let parse = |bytes: &[u8]| ini::parse(bytes, places.form);
         let mut main = Values::default();
         let mut repositories = Repositories::default();
         for (file, bytes) in places.main.iter().flat_map(|layer| files.layer(layer)) {
-            let mut sections = ini::parse(bytes);
+            let mut sections = parse(bytes);
             main.push(Arc::new(sections.remove("main").unwrap_or_default()));
             // dnf and yum take repositories from here too.
             let is_repository =
@@ -142,16 +145,16 @@ impl RpmConfiguration {
             repositories.add(file, sections)?;
         }
         for (file, bytes) in files.layer(places.repositories) {
-            let mut sections = ini::parse(bytes);
+            let mut sections = parse(bytes);
             sections.remove("main");
             repositories.add(file, sections)?;
         }
         for (file, bytes) in files.layer(places.overrides) {
-            repositories.change(file, ini::parse(bytes))?;
+            repositories.change(file, parse(bytes))?;
         }
         let mut services = Repositories::default();
         for (file, bytes) in files.layer(places.services) {
-            services.add(file, ini::parse(bytes))?;
+            services.add(file, parse(bytes))?;
         }
         let services = services.enabled(manager, &main).into_iter().map(|service| service.id);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -163,7 +166,7 @@ impl RpmConfiguration {
         let multiversion = multiversion.flat_map(|(_, bytes)| locks::entries(bytes));
         Ok(Self {
             manager,
-            locks: places.locks.read(&files, &main),
+            locks: places.locks.read(&files, &main, places.form),
             repositories: repositories.enabled(manager, &main),
             services: services.collect(),
             main,
@@ -320,7 +323,7 @@ impl<'a> Files<'a> {
 }
 
 impl Locks {
-    fn read(&self, files: &Files<'_>, main: &Values) -> Vec<Lock> {
+    fn read(&self, files: &Files<'_>, main: &Values, form: &Form) -> Vec<Lock> {
         match self {
             Self::None => Vec::new(),
             Self::File(place, parse) => {
@@ -330,7 +333,7 @@ impl Locks {
             Self::Plugin { configuration, is_on, .. } => {
                 let Some(bytes) = files.0.get(configuration) else { return Vec::new() };
                 let mut plugin = Values::default();
-                let mut sections = ini::parse(bytes);
+                let mut sections = ini::parse(bytes, form);
                 plugin.push(Arc::new(sections.remove("main").unwrap_or_default()));
                 let runs = main.is_on("plugins").unwrap_or(*is_on)
                     && plugin.is_on("enabled").unwrap_or(*is_on);

@@ -133,14 +133,22 @@ fn signatures() {
         (RpmManager::Dnf5, "", ["", ""], ByManager),
         (RpmManager::Dnf5, "pkg_gpgcheck=1", ["gpgcheck=0", "gpgcheck=0"], ByManager),
         (RpmManager::Dnf5, "gpgcheck=1", ["pkg_gpgcheck=0", ""], Mixed),
+        (RpmManager::Yum, "gpgcheck=1", ["gpgcheck=0", "gpgcheck: No ;as yet"], ByManager),
+        (RpmManager::Yum, "gpgcheck=0", ["gpgcheck: 1", "GPGCHECK=1 ;so"], Demanded),
+        (RpmManager::Yum, "gpgcheck=0", ["gpgcheck=$check", "gpgcheck="], Demanded),
+        (RpmManager::Yum, "gpgcheck=maybe", ["gpgcheck=0", ""], Mixed),
+        (RpmManager::Yum, "gpgcheck=0\ninclude=file:///etc/more", ["", ""], Demanded),
+        (RpmManager::Yum, "[DEFAULT]\ngpgcheck=1", ["", ""], Demanded),
+        (RpmManager::Yum, "", ["gpgcheck=0", "\n[DEFAULT]\ngpgcheck=1"], Mixed),
         (RpmManager::Tdnf, "gpgcheck=0", ["", ""], Demanded),
+        (RpmManager::Tdnf, "", ["gpgcheck=maybe", "gpgcheck=0\nname=x\n gpgcheck=1"], Demanded),
         (RpmManager::Tdnf, "gpgcheck=1", ["gpgcheck=0", "gpgcheck=0"], ByManager),
         (RpmManager::Zypper, "gpgcheck=1", ["gpgcheck=1", ""], ByManager),
         (RpmManager::Zypper, "pkg_gpgcheck=1", ["", ""], Demanded),
         (RpmManager::Zypper, "pkg_gpgcheck=1", ["gpgcheck=1", ""], Mixed),
         (RpmManager::Zypper, "", ["pkg_gpgcheck=1", "pkg_gpgcheck=1\ngpgcheck=1"], Demanded),
     ] {
-        let main = format!("[main]\n{main}\n");
+        let main = format!("\u{feff}[main]\n{main}\n");
         let [one, other] = repositories;
         let repositories = format!("[a]\nenabled=1\n{one}\n[b]\nenabled=1\n{other}\n");
         let mut files = vec![
@@ -154,6 +162,12 @@ fn signatures() {
         let found = read(manager, &files).signatures();
         assert_eq!(found, expected, "{manager:?}, {main}, {repositories}");
     }
+    let files = [
+        ("/etc/yum.conf", "[main]\n"),
+        ("/etc/yum/yum.conf", "[main]\ngpgcheck=1\n"),
+        ("/etc/yum.repos.d/a.repo", "[a]\nbaseurl=http://e.org\n"),
+    ];
+    assert_eq!(read(RpmManager::Yum, &files).signatures(), Demanded);
 }
 
 #[test]
