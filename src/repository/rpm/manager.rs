@@ -21,26 +21,29 @@ pub const FILES: &[&str] = &[
     "/usr/etc/zypp/zypp.conf",
 ];
 
+/// How the names of files end that name repositories.
+pub const REPOSITORIES: &str = ".repo";
+
 /// Every folder whose files one of the managers may be configured by, and how the names of these files end.
 pub const FOLDERS: &[(&str, &str)] = &[
-    ("/etc/distro.repos.d", ".repo"),
+    ("/etc/distro.repos.d", REPOSITORIES),
     ("/etc/dnf/libdnf5.conf.d", ".conf"),
-    ("/etc/dnf/repos.override.d", ".repo"),
+    ("/etc/dnf/repos.override.d", REPOSITORIES),
     ("/etc/dnf/vars", ""),
     ("/etc/tdnf/locks.d", ".conf"),
     ("/etc/tdnf/vars", ""),
-    ("/etc/yum.repos.d", ".repo"),
-    ("/etc/yum/repos.d", ".repo"),
+    ("/etc/yum.repos.d", REPOSITORIES),
+    ("/etc/yum/repos.d", REPOSITORIES),
     ("/etc/yum/vars", ""),
     ("/etc/zypp/multiversion.d", ""),
-    ("/etc/zypp/repos.d", ".repo"),
+    ("/etc/zypp/repos.d", REPOSITORIES),
     ("/etc/zypp/services.d", ".service"),
     ("/etc/zypp/vars.d", ""),
     ("/etc/zypp/zypp.conf.d", ".conf"),
     ("/usr/etc/zypp/zypp.conf.d", ".conf"),
     ("/usr/share/dnf5/libdnf.conf.d", ".conf"),
-    ("/usr/share/dnf5/repos.d", ".repo"),
-    ("/usr/share/dnf5/repos.override.d", ".repo"),
+    ("/usr/share/dnf5/repos.d", REPOSITORIES),
+    ("/usr/share/dnf5/repos.override.d", REPOSITORIES),
     ("/usr/share/dnf5/vars.d", ""),
 ];
 
@@ -82,11 +85,11 @@ pub(super) struct Places {
     pub(super) form: &'static Form,
     /// The main configuration, the weakest first. Of files with one name in one layer the last counts.
     pub(super) main: &'static [&'static [&'static str]],
-    /// The repositories; likewise one layer.
+    /// The repositories, in the order in which they are read, unless the main configuration names other folders.
     pub(super) repositories: &'static [&'static str],
     /// What tells the manager of repositories when it asks.
     pub(super) services: &'static [&'static str],
-    /// What outweighs the repositories' own values.
+    /// What outweighs the repositories' own values; one layer.
     pub(super) overrides: &'static [&'static str],
     /// The image's own variables, a file each; likewise one layer.
     pub(super) variables: &'static [&'static str],
@@ -126,7 +129,7 @@ const INCLUDES: &[&str] = &["includepkgs"];
 const DNF4: Places = Places {
     form: &ini::LIBDNF,
     main: &[&["/etc/dnf/dnf.conf"]],
-    repositories: &["/etc/distro.repos.d/", "/etc/yum/repos.d/", "/etc/yum.repos.d/"],
+    repositories: &["/etc/yum.repos.d/", "/etc/yum/repos.d/", "/etc/distro.repos.d/"],
     services: &[],
     overrides: &[],
     variables: &["/etc/yum/vars/", "/etc/dnf/vars/"],
@@ -146,7 +149,7 @@ const DNF5: Places = Places {
         &["/usr/share/dnf5/libdnf.conf.d/", "/etc/dnf/libdnf5.conf.d/"],
         &["/etc/dnf/dnf.conf"],
     ],
-    repositories: &["/usr/share/dnf5/repos.d/", "/etc/distro.repos.d/", "/etc/yum.repos.d/"],
+    repositories: &["/etc/yum.repos.d/", "/etc/distro.repos.d/", "/usr/share/dnf5/repos.d/"],
     services: &[],
     overrides: &["/usr/share/dnf5/repos.override.d/", "/etc/dnf/repos.override.d/"],
     variables: &["/usr/share/dnf5/vars.d/", "/etc/dnf/vars/"],
@@ -251,10 +254,12 @@ impl RpmManager {
             || [locks, multiversion].iter().copied().flatten().any(|place| is_place(place, path))
     }
 
-    /// Where its repositories are configured, for messages.
-    pub fn repositories_folder(self) -> &'static str {
-        let folder = self.places().repositories.last().copied().unwrap_or_default();
-        folder.trim_end_matches('/')
+    /// Where people configure its repositories.
+    pub(super) fn repositories_folder(self) -> &'static str {
+        match self {
+            Self::Zypper => "/etc/zypp/repos.d",
+            _ => "/etc/yum.repos.d",
+        }
     }
 
     /// Whether packages of a repository must be signed themselves. Where the manager does not check what it

@@ -12,7 +12,9 @@
 //!   without that one it is off.
 //! * yum and tdnf do not refuse what is unsigned when they download, so for them a `gpgcheck` that is no plain no
 //!   is on (`BoolOption` in yum's `config.py` knows no word that we do not; other words of tdnf's are off).
-//! * Folders that the configuration itself names (`reposdir`, `varsdir`) are not followed.
+//! * Repositories are read from all of their folders; files of one name do not hide each other, as other files do.
+//!   Of repositories of one name the first counts.
+//! * `varsdir`, folders of variables that the configuration itself names, is not followed.
 
 mod ini;
 mod locks;
@@ -30,12 +32,15 @@ use crate::glob;
 use crate::package::PackageName;
 use crate::pkgdb::InstalledPackage;
 
-pub use self::manager::{FILES, FOLDERS, RpmManager};
+pub use self::manager::{FILES, FOLDERS, REPOSITORIES, RpmManager};
 pub use self::variables::Variables;
 
 /// The most repositories read from one image, and the most sections that change them; more are no
 /// configuration that somebody wrote.
 const REPOSITORY_LIMIT: usize = 1000;
+
+/// The most folders of repositories that the configuration may name.
+const NAMED_LIMIT: usize = 16;
 
 /// The index of a repository, below its address, as `createrepo_c` makes it.
 const INDEX: &str = "repodata/repomd.xml";
@@ -117,6 +122,7 @@ impl RpmRepository {
 pub struct RpmConfiguration {
     manager: RpmManager,
     main: Values,
+    named_folders: Vec<String>,
     repositories: Vec<RpmRepository>,
     services: Vec<String>,
     locks: Vec<Lock>,
@@ -125,7 +131,8 @@ pub struct RpmConfiguration {
 }
 
 impl RpmConfiguration {
-    /// Reads files, given by their absolute path in any order; those of other managers are passed over.
+    /// Reads files, given by their absolute path in any order; those of other managers are passed over. Where
+    /// [`Self::named_folders`] then says something, these folders' files are needed too.
     pub fn parse<'a>(
         manager: RpmManager,
         files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
@@ -144,7 +151,12 @@ impl RpmConfiguration {
             sections.retain(|_, section| is_repository(section));
             repositories.add(file, sections)?;
         }
-        for (file, bytes) in files.layer(places.repositories) {
+        let named_folders = named_folders(&main);
+        let folders: Vec<&str> = match named_folders.as_slice() {
+            [] => places.repositories.to_vec(),
+            named => named.iter().map(String::as_str).collect(),
+        };
+        for (file, bytes) in folders.iter().flat_map(|folder| files.layer(&[folder])) {
             let mut sections = parse(bytes);
             sections.remove("main");
             repositories.add(file, sections)?;
@@ -170,9 +182,22 @@ impl RpmConfiguration {
             repositories: repositories.enabled(manager, &main),
             services: services.collect(),
             main,
+            named_folders,
             variables: variables.collect(),
             multiversion: multiversion.map(ToOwned::to_owned).collect(),
         })
+    }
+
+    /// The folders of repositories that the main configuration names in place of the usual ones, each with a slash
+    /// at its end.
+    pub fn named_folders(&self) -> &[String] {
+        &self.named_folders
+    }
+
+    /// Where repositories are configured, for messages.
+    pub fn repositories_folder(&self) -> &str {
+        let named = self.named_folders.first();
+        named.map_or(self.manager.repositories_folder(), |folder| folder.trim_end_matches('/'))
     }
 
     /// Whether anything says where packages come from: a repository, or zypper's service.
@@ -287,6 +312,13 @@ impl RpmConfiguration {
         let addresses: BTreeSet<String> = addresses.collect::<Option<_>>()?;
         Some(addresses.into_iter().collect())
     }
+}
+
+/// The folders that `reposdir` names; tdnf knows `repodir` too.
+fn named_folders(main: &Values) -> Vec<String> {
+    let named = ["reposdir", "repodir"].into_iter().flat_map(|key| main.list(key));
+    let absolute = named.filter(|folder| folder.starts_with('/')).take(NAMED_LIMIT);
+    absolute.map(|folder| format!("{}/", folder.trim_end_matches('/'))).collect()
 }
 
 /// The keys that say where a repository is.

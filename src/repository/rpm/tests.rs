@@ -92,6 +92,63 @@ fn repositories() {
 }
 
 #[test]
+fn folders_that_the_configuration_names() {
+    let main = "[main]\nreposdir = relative, /srv/one/ /srv/two\n";
+    let file = |id: &str| format!("[{id}]\nbaseurl=http://e.org\nenabled=1\n");
+    let (one, two, usual) = (file("one"), file("two"), file("usual"));
+    for (manager, path, main, folders, expected) in [
+        (
+            RpmManager::Dnf4,
+            "/etc/dnf/dnf.conf",
+            main,
+            vec!["/srv/one/", "/srv/two/"],
+            vec!["one", "two"],
+        ),
+        (
+            RpmManager::Yum,
+            "/etc/yum.conf",
+            main,
+            vec!["/srv/one/", "/srv/two/"],
+            vec!["one", "two"],
+        ),
+        (
+            RpmManager::Tdnf,
+            "/etc/tdnf/tdnf.conf",
+            "[main]\nrepodir=/srv/two\n",
+            vec!["/srv/two/"],
+            vec!["two"],
+        ),
+        (
+            RpmManager::Zypper,
+            "/etc/zypp/zypp.conf",
+            "[main]\nreposdir=/srv/no\n",
+            vec!["/srv/no/"],
+            vec![],
+        ),
+        (
+            RpmManager::Dnf5,
+            "/etc/dnf/dnf.conf",
+            "[main]\nreposdir=relative\n",
+            vec![],
+            vec!["usual"],
+        ),
+        (RpmManager::Dnf4, "/etc/yum.conf", main, vec![], vec!["usual"]),
+    ] {
+        let files = [
+            (path, main),
+            // Files of one name do not hide each other.
+            ("/srv/one/a.repo", one.as_str()),
+            ("/srv/two/a.repo", two.as_str()),
+            ("/etc/yum.repos.d/a.repo", usual.as_str()),
+            ("/etc/zypp/repos.d/a.repo", usual.as_str()),
+        ];
+        let configuration = read(manager, &files);
+        assert_eq!(configuration.named_folders(), folders, "{manager:?}");
+        assert_eq!(ids(&configuration), expected, "{manager:?}");
+    }
+}
+
+#[test]
 fn services_of_zypper() {
     let service = ("/etc/zypp/services.d/x.service", "[x]\nenabled=1\nurl=plugin:x\n");
     let configuration = read(RpmManager::Zypper, &[service]);
@@ -109,7 +166,7 @@ fn dnf5_has_drop_ins_and_overrides() {
             ("/usr/share/dnf5/libdnf.conf.d/20-a.conf", "[main]\ngpgcheck=1\ntsflags=nodocs\n"),
             ("/etc/dnf/libdnf5.conf.d/20-a.conf", "[main]\ngpgcheck=1\nexcludepkgs=a\n"),
             ("/etc/dnf/dnf.conf", "[main]\npkg_gpgcheck=1\nexcludepkgs=b\n"),
-            ("/usr/share/dnf5/repos.d/base.repo", "[hidden]\nbaseurl=http://e.org\n"),
+            ("/usr/share/dnf5/repos.d/base.repo", "[two]\nbaseurl=hidden\nenabled=1\n"),
             ("/etc/yum.repos.d/base.repo", "[fedora]\nbaseurl=http://e.org\n[two]\nbaseurl=x\n"),
             ("/etc/dnf/repos.override.d/99.repo", "[t*]\nenabled=0\n[fedora]\ngpgcheck=0\n"),
         ],
