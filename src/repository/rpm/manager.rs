@@ -99,9 +99,14 @@ pub(super) struct Places {
     pub(super) excludes: &'static [&'static str],
     /// Lists of the only packages that are not left alone.
     pub(super) includes: &'static [&'static str],
+    /// Its `tsflags` that stay in force, and rpm's options for them.
+    pub(super) flags: &'static [Flag],
     /// What is installed beside its other versions unless more is configured: names and what is provided.
     pub(super) install_only: &'static [&'static str],
 }
+
+/// A word of `tsflags`, and the option of rpm that does the same.
+pub(super) type Flag = (&'static str, &'static str);
 
 /// How locks are written down.
 pub(super) enum Locks {
@@ -123,6 +128,17 @@ const DNF_INSTALL_ONLY: &[&str] = &[
     "multiversion(kernel)",
 ];
 
+const NO_DOCUMENTATION: Flag = ("nodocs", "--excludedocs");
+const NO_SCRIPTS: Flag = ("noscripts", "--noscripts");
+const NO_TRIGGERS: Flag = ("notriggers", "--notriggers");
+const NO_CONTEXTS: Flag = ("nocontexts", "--nocontexts");
+/// rpm has it from 4.14 on.
+const NO_CAPABILITIES: Flag = ("nocaps", "--nocaps");
+
+/// Those of `_TS_FLAGS_TO_RPM` and libdnf5's `string_tsflag_map` that leave something out of what is installed.
+const DNF_FLAGS: &[Flag] =
+    &[NO_DOCUMENTATION, NO_SCRIPTS, NO_TRIGGERS, NO_CONTEXTS, NO_CAPABILITIES];
+
 const EXCLUDES: &[&str] = &["excludepkgs", "exclude"];
 const INCLUDES: &[&str] = &["includepkgs"];
 
@@ -140,6 +156,7 @@ const DNF4: Places = Places {
     },
     excludes: EXCLUDES,
     includes: INCLUDES,
+    flags: DNF_FLAGS,
     install_only: DNF_INSTALL_ONLY,
 };
 
@@ -156,11 +173,13 @@ const DNF5: Places = Places {
     locks: Locks::File("/etc/dnf/versionlock.toml", locks::versionlock_toml),
     excludes: EXCLUDES,
     includes: INCLUDES,
+    flags: DNF_FLAGS,
     install_only: DNF_INSTALL_ONLY,
 };
 
-/// As dnf 4, without plugins.
-const MICRODNF: Places = Places { locks: Locks::None, ..DNF4 };
+/// As dnf 4, without plugins. `tsflags` is an option of its command line only, as it is of tdnf's; an author who
+/// wants no documentation gets none all the same.
+const MICRODNF: Places = Places { locks: Locks::None, flags: &[NO_DOCUMENTATION], ..DNF4 };
 
 const TDNF: Places = Places {
     form: &ini::LINES,
@@ -172,6 +191,7 @@ const TDNF: Places = Places {
     locks: Locks::File("/etc/tdnf/locks.d/", locks::tdnf_locks),
     excludes: &["excludepkgs"],
     includes: &[],
+    flags: &[NO_DOCUMENTATION],
     install_only: &[],
 };
 
@@ -190,6 +210,7 @@ const YUM: Places = Places {
     },
     excludes: EXCLUDES,
     includes: INCLUDES,
+    flags: &[NO_DOCUMENTATION, NO_SCRIPTS, NO_TRIGGERS, NO_CONTEXTS],
     install_only: &[
         "kernel",
         "kernel-bigmem",
@@ -221,6 +242,7 @@ const ZYPPER: Places = Places {
     locks: Locks::File("/etc/zypp/locks", locks::zypp_locks),
     excludes: &[],
     includes: &[],
+    flags: &[],
     install_only: &[],
 };
 

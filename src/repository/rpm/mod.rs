@@ -222,12 +222,15 @@ impl RpmConfiguration {
         }
     }
 
-    /// Whether the manager installs packages without their documentation; rpm's own setting is rpm's to heed.
-    pub fn leaves_out_documentation(&self) -> bool {
-        match self.manager {
-            RpmManager::Zypper => self.main.is_on("rpm.install.excludedocs").unwrap_or(false),
-            _ => self.main.appended(&["tsflags"]).iter().any(|flag| flag == "nodocs"),
-        }
+    /// What the manager is to leave out of packages when it installs them, as options of rpm; rpm's own settings are
+    /// rpm's to heed.
+    pub fn install_options(&self) -> Vec<&'static str> {
+        let flags = self.main.appended(&["tsflags"]);
+        let excludes = self.manager == RpmManager::Zypper
+            && self.main.is_on("rpm.install.excludedocs").unwrap_or(false);
+        let known = self.manager.places().flags.iter();
+        let known = known.filter(|(flag, _)| flags.iter().any(|found| found == flag));
+        known.map(|(_, option)| *option).chain(excludes.then_some("--excludedocs")).collect()
     }
 
     /// The keys of enabled repositories that are files of the image, as absolute paths, sorted, each once. A

@@ -173,7 +173,7 @@ fn dnf5_has_drop_ins_and_overrides() {
     );
     assert_eq!(ids(&configuration), ["fedora"]);
     assert_eq!(configuration.signatures(), Signatures::ByManager);
-    assert!(!configuration.leaves_out_documentation());
+    assert_eq!(configuration.install_options(), [""; 0]);
     let held = |name| configuration.holds(&package(name, "1-1"));
     assert!(held("a.x86_64") && held("b.noarch") && !held("c.x86_64"));
 }
@@ -228,29 +228,44 @@ fn signatures() {
 }
 
 #[test]
-fn documentation() {
-    for (manager, path, text, expected) in [
-        (RpmManager::Dnf4, "/etc/dnf/dnf.conf", "[main]\ntsflags=nodocs\n", true),
-        (RpmManager::Dnf4, "/etc/dnf/dnf.conf", "[main]\ntsflags = a, nodocs\n", true),
-        (RpmManager::Dnf4, "/etc/dnf/dnf.conf", "tsflags=nodocs\n", false),
-        (RpmManager::Dnf4, "/etc/yum.conf", "[main]\ntsflags=nodocs\n", false),
-        (RpmManager::Yum, "/etc/yum.conf", "[main]\ntsflags=nodocs\n", true),
+fn what_is_left_out_of_packages() {
+    const ALL: &str =
+        "nodocs noscripts,notriggers\n nocontexts nocaps test justdb nocrypto noplugins";
+    let documentation = || vec!["--excludedocs"];
+    let yum = vec!["--excludedocs", "--noscripts", "--notriggers", "--nocontexts"];
+    let mut dnf = yum.clone();
+    dnf.push("--nocaps");
+    for (manager, path, value, expected) in [
+        (RpmManager::Dnf4, "/etc/dnf/dnf.conf", ALL, dnf.clone()),
+        (RpmManager::Dnf4, "/etc/dnf/dnf.conf", "\"a, nodocs\"", documentation()),
+        (
+            RpmManager::Dnf4,
+            "/etc/dnf/dnf.conf",
+            "nodocs\n[other]\ntsflags=noscripts",
+            documentation(),
+        ),
+        (RpmManager::Dnf4, "/etc/yum.conf", "nodocs", vec![]),
+        (RpmManager::Dnf5, "/usr/share/dnf5/libdnf.conf.d/a.conf", ALL, dnf),
+        (RpmManager::Microdnf, "/etc/dnf/dnf.conf", ALL, documentation()),
+        (RpmManager::Tdnf, "/etc/tdnf/tdnf.conf", ALL, documentation()),
+        (RpmManager::Yum, "/etc/yum.conf", ALL, yum),
+        (RpmManager::Zypper, "/etc/zypp/zypp.conf", ALL, vec![]),
         (
             RpmManager::Zypper,
             "/etc/zypp/zypp.conf",
-            "[main]\nrpm.install.excludedocs = yes\n",
-            true,
+            "\nrpm.install.excludedocs = yes",
+            documentation(),
         ),
         (
             RpmManager::Zypper,
             "/usr/etc/zypp/zypp.conf.d/a.conf",
-            "[main]\nrpm.install.excludedocs=1",
-            true,
+            "\nrpm.install.excludedocs=1",
+            documentation(),
         ),
-        (RpmManager::Zypper, "/etc/zypp/zypp.conf", "[main]\ntsflags=nodocs\n", false),
+        (RpmManager::Zypper, "/etc/zypp/zypp.conf", "\nrpm.install.excludedocs=no", vec![]),
     ] {
-        let configuration = read(manager, &[(path, text)]);
-        assert_eq!(configuration.leaves_out_documentation(), expected, "{manager:?} {path} {text}");
+        let configuration = read(manager, &[(path, &format!("[main]\ntsflags={value}\n"))]);
+        assert_eq!(configuration.install_options(), expected, "{manager:?} {path} {value}");
     }
 }
 
