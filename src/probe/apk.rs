@@ -61,7 +61,7 @@ pub(super) async fn system(gateway: &impl Gateway, tree: &Ref) -> Result<ApkSyst
     let world = World::parse(&world).map_err(unreadable("/etc/apk/world"))?;
     let installed = Installed::parse(&bytes, &world).map_err(unreadable(database))?;
     if repositories.repositories().is_empty() {
-        return Err(ProbeError::NoRepositories(REPOSITORIES));
+        return Err(ProbeError::NoRepositories(REPOSITORIES.to_owned()));
     }
     Ok(ApkSystem { installed, world, repositories, database })
 }

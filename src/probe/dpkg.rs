@@ -69,7 +69,7 @@ pub(super) async fn system(
     }
     let database = found.ok_or(NO_DATABASE)?;
     if !sources.has_binary() {
-        return Err(ProbeError::NoRepositories("/etc/apt"));
+        return Err(ProbeError::NoRepositories("/etc/apt".to_owned()));
     }
     let unreadable = |source: DpkgError| ProbeError::Database {
         path: "/var/lib/dpkg/arch",

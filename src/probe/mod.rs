@@ -204,7 +204,7 @@ pub enum ProbeError {
     },
     /// Nothing says where packages come from.
     #[error("the image names no package repository in {0}")]
-    NoRepositories(&'static str),
+    NoRepositories(String),
     /// apk's repositories' configuration cannot be read.
     #[error("the configuration of the package repositories cannot be read: {0}")]
     ApkRepositories(#[from] ApkRepositoriesError),

@@ -10,7 +10,9 @@ use crate::patch::task::path;
 use crate::pkgdb::rpm::place::{DATABASES, LOG};
 use crate::pkgdb::rpm::{self, RpmDatabaseError, listing};
 use crate::pkgdb::{Database, InstalledPackage};
-use crate::repository::rpm::{FILES, FOLDERS, RpmConfiguration, RpmManager, Variables};
+use crate::repository::rpm::{
+    FILES, FOLDERS, REPOSITORIES, RpmConfiguration, RpmManager, Variables,
+};
 
 use super::{CONFIGURATION_LIMIT, DATABASE_LIMIT, ProbeError, Tree};
 
@@ -75,8 +77,8 @@ pub(super) async fn system(
     let ((manager, configuration), (path, reading)) =
         tokio::try_join!(managed(gateway, image.reading), find_database(gateway, image.reading))?;
     if !configuration.names_repositories() {
-        let folder = manager.repositories_folder();
-        return Err(ProbeError::NoRepositories(folder));
+        let folder = configuration.repositories_folder();
+        return Err(ProbeError::NoRepositories(folder.to_owned()));
     }
     let installed = installed(gateway, image, steps, reading).await?;
     let with_hold = |package: &InstalledPackage| InstalledPackage {
@@ -114,10 +116,8 @@ async fn configuration(
         let bytes = read_optional_file(gateway, tree, &path, CONFIGURATION_LIMIT).await?;
         Ok::<_, GatewayError>(bytes.map(|bytes| (path, bytes)))
     };
-    let files = FILES.iter().filter(|path| manager.reads(path));
-    let files = try_join_all(files.map(|path| read((*path).to_owned())));
-    let folders = FOLDERS.iter().filter(|(folder, _)| manager.reads(folder));
-    let folders = try_join_all(folders.map(async |(folder, ending)| {
+    let read_folder = async |folder: &str, ending: &str| {
+        let folder = folder.trim_end_matches('/');
         let mut entries = read_optional_directory(gateway, tree, folder).await?;
         entries.retain(|entry| {
             let is_file = matches!(entry.kind, FileKind::Regular | FileKind::Symlink);
@@ -126,11 +126,26 @@ async fn configuration(
         entries.sort_by(|one, other| one.name.cmp(&other.name));
         let paths = entries.iter().take(FOLDER_LIMIT);
         try_join_all(paths.map(|entry| read(format!("{folder}/{}", entry.name)))).await
-    }));
+    };
+    let parse = |files: &[(String, Vec<u8>)]| {
+        let files = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
+        RpmConfiguration::parse(manager, files)
+    };
+    let files = FILES.iter().filter(|path| manager.reads(path));
+    let files = try_join_all(files.map(|path| read((*path).to_owned())));
+    let folders = FOLDERS.iter().filter(|(folder, _)| manager.reads(folder));
+    let folders = try_join_all(folders.map(|(folder, ending)| read_folder(folder, ending)));
     let (files, folders) = tokio::try_join!(files, folders)?;
-    let contents = files.iter().chain(folders.iter().flatten()).flatten();
-    let contents = contents.map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
-    Ok(RpmConfiguration::parse(manager, contents)?)
+    let mut found: Vec<_> =
+        files.into_iter().chain(folders.into_iter().flatten()).flatten().collect();
+    let configuration = parse(&found)?;
+    if configuration.named_folders().is_empty() {
+        return Ok(configuration);
+    }
+    let folders = configuration.named_folders().iter();
+    let folders = try_join_all(folders.map(|folder| read_folder(folder, REPOSITORIES))).await?;
+    found.extend(folders.into_iter().flatten().flatten());
+    Ok(parse(&found)?)
 }
 
 async fn find_database(

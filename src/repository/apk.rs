@@ -44,12 +44,6 @@ pub enum IndexKind {
 /// One repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
-    /// The file that names it.
-    pub file: String,
-    /// The line in that file.
-    pub line: usize,
-    /// Its tag, without the `@`.
-    pub tag: Option<String>,
     /// Its URL or path, with the component if it has one.
     pub url: String,
     /// How its index is found.
@@ -194,8 +188,8 @@ impl Reader {
                 "v3" => IndexKind::Version3,
                 _ => IndexKind::File,
             });
-        let tag = words.next_if(|word| word.starts_with('@'));
-        let tag = tag.and_then(|word| word.strip_prefix('@')).map(ToOwned::to_owned);
+        // Its tag.
+        words.next_if(|word| word.starts_with('@'));
         let Some(url) = words.next() else { return Ok(()) };
         let kind = kind.unwrap_or(if url.ends_with(".adb") || url.ends_with(".tar.gz") {
             IndexKind::File
@@ -217,8 +211,7 @@ impl Reader {
             if self.repositories.len() >= REPOSITORY_LIMIT {
                 return Err(ApkRepositoriesError::TooMany { file: file.to_owned() });
             }
-            let (file, tag) = (file.to_owned(), tag.clone());
-            self.repositories.push(Repository { file, line, tag, url, kind });
+            self.repositories.push(Repository { url, kind });
         }
         Ok(())
     }
@@ -265,18 +258,14 @@ mod tests {
             "# caf\u{e9}\n\nhttps://e.org/v3.20/main\r\n  https://e.org/v3.20/community/\n\
              @edge https://e.org/edge/main\n/media/cdrom/apks",
         );
-        let shown: Vec<_> = repositories
-            .repositories()
-            .iter()
-            .map(|found| (found.line, found.tag.as_deref(), found.url.as_str()))
-            .collect();
+        let urls: Vec<_> = repositories.repositories().iter().map(|found| &found.url).collect();
         assert_eq!(
-            shown,
+            urls,
             [
-                (3, None, "https://e.org/v3.20/main"),
-                (4, None, "https://e.org/v3.20/community/"),
-                (5, Some("edge"), "https://e.org/edge/main"),
-                (6, None, "/media/cdrom/apks"),
+                "https://e.org/v3.20/main",
+                "https://e.org/v3.20/community/",
+                "https://e.org/edge/main",
+                "/media/cdrom/apks",
             ]
         );
         assert_eq!(repositories.index_addresses(&"aarch64".parse().unwrap()), None);

@@ -61,7 +61,7 @@ pub(in super::super) fn run(
     let transaction = Transaction {
         configuration: &configuration,
         signature: super::signature(manager, &configuration),
-        options: if configuration.leaves_out_documentation() { &["--excludedocs"] } else { &[] },
+        options: &configuration.install_options(),
         time,
     };
     let database = InMemory::take()?;

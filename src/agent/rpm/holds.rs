@@ -86,7 +86,7 @@ pub(super) fn lift() -> Result<(), Failure> {
 }
 
 /// The text of a configuration file without these settings and the lines that continue them, and the
-/// settings' values.
+/// settings' values without quotes.
 fn without(text: &str, settings: &[&str]) -> (String, Vec<String>) {
     let mut within = false;
     let mut kept = String::new();
@@ -99,7 +99,7 @@ fn without(text: &str, settings: &[&str]) -> (String, Vec<String>) {
             value = rest;
         }
         if within {
-            values.push(value.trim().to_owned());
+            values.push(value.trim().trim_matches(['"', '\'']).to_owned());
         } else {
             kept.push_str(line);
         }
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn settings_are_left_out() {
-        let text = "[main]\nexcludepkgs = a,\n  b\n\tc\nbest=1\n\n[x]\nexclude=d\nname=x\n";
+        let text = "[main]\nexcludepkgs = \"a,\n  b\n\tc\"\nbest=1\n\n[x]\nexclude='d'\nname=x\n";
         let (kept, values) = without(text, &EXCLUDES);
         assert_eq!(kept, "[main]\nbest=1\n\n[x]\nname=x\n");
         assert_eq!(values, ["a,", "b", "c", "d"]);

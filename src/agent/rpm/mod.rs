@@ -19,7 +19,9 @@ use crate::distro::OsRelease;
 use crate::patch::task::{AgentFailure, path};
 use crate::pkgdb::Database;
 use crate::pkgdb::rpm::listing;
-use crate::repository::rpm::{FILES, FOLDERS, RpmConfiguration, RpmManager, Signatures};
+use crate::repository::rpm::{
+    FILES, FOLDERS, REPOSITORIES, RpmConfiguration, RpmManager, Signatures,
+};
 
 use super::Failure;
 use super::process::{self, Echo, Finished};
@@ -70,16 +72,19 @@ pub(super) fn list() -> Result<(), Failure> {
 
 /// The files that configure the managers, as far as the image has them.
 fn configuration_files() -> Vec<PathBuf> {
-    let in_folder = |(folder, ending): &(&str, &str)| -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let paths = entries.map(|entry| entry.path());
-        let mut paths: Vec<PathBuf> =
-            paths.filter(|path| path.display().to_string().ends_with(ending)).collect();
-        paths.sort();
-        paths
-    };
-    let files = FILES.iter().map(PathBuf::from);
-    files.chain(FOLDERS.iter().flat_map(in_folder)).filter(|path| path.is_file()).collect()
+    let files = FILES.iter().map(PathBuf::from).filter(|path| path.is_file());
+    files.chain(FOLDERS.iter().flat_map(|(folder, ending)| files_in(folder, ending))).collect()
+}
+
+/// The files of a folder whose names end so, sorted.
+fn files_in(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    let mut paths: Vec<PathBuf> = paths
+        .filter(|path| path.display().to_string().ends_with(ending) && path.is_file())
+        .collect();
+    paths.sort();
+    paths
 }
 
 /// What the image says it is; the repositories' addresses and keys may have its version in them.
@@ -94,10 +99,21 @@ fn configuration(manager: RpmManager) -> Result<RpmConfiguration, Failure> {
         let bytes = std::fs::read(&path).map_err(|error| Failure::file("read", &path, &error))?;
         Ok::<_, Failure>((path.display().to_string(), bytes))
     };
-    let files: Vec<_> = configuration_files().into_iter().map(read).collect::<Result<_, _>>()?;
-    let files = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
-    RpmConfiguration::parse(manager, files)
-        .map_err(|error| Failure::new(AgentFailure::PackageManager, error.to_string()))
+    let parse = |files: Vec<PathBuf>| {
+        let files: Vec<_> = files.into_iter().map(read).collect::<Result<_, _>>()?;
+        let files = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
+        RpmConfiguration::parse(manager, files)
+            .map_err(|error| Failure::new(AgentFailure::PackageManager, error.to_string()))
+    };
+    let mut files = configuration_files();
+    let configuration = parse(files.clone())?;
+    let folders = configuration.named_folders().iter();
+    let named: Vec<_> = folders.flat_map(|folder| files_in(folder, REPOSITORIES)).collect();
+    if named.is_empty() {
+        return Ok(configuration);
+    }
+    files.extend(named);
+    parse(files)
 }
 
 /// What packages' signatures must be. Where only some repositories want them, we cannot tell which

@@ -39,14 +39,10 @@ pub enum Tag {
     Release = 1002,
     /// A number that outweighs both; most packages have none.
     Epoch = 1003,
-    /// Who distributes it.
-    Vendor = 1011,
     /// Its architecture, or `noarch`.
     Architecture = 1022,
     /// The file name of the source package it was built from.
     SourceRpm = 1044,
-    /// The module, stream and build it belongs to, if it does.
-    ModularityLabel = 5096,
 }
 
 impl fmt::Display for Tag {
@@ -56,10 +52,8 @@ impl fmt::Display for Tag {
             Self::Version => "VERSION",
             Self::Release => "RELEASE",
             Self::Epoch => "EPOCH",
-            Self::Vendor => "VENDOR",
             Self::Architecture => "ARCH",
             Self::SourceRpm => "SOURCERPM",
-            Self::ModularityLabel => "MODULARITYLABEL",
         })
     }
 }
@@ -203,15 +197,15 @@ mod tests {
     #[test]
     fn values() {
         let bytes = header(
-            &[(63, 7, 0), (1000, 6, 0), (1003, 4, 4), (1011, 9, 8), (1000, 6, 8)],
+            &[(63, 7, 0), (1000, 6, 0), (1003, 4, 4), (1044, 9, 8), (1000, 6, 8)],
             b"abc\0\0\0\x01\x02de\0f\0",
         );
         for bytes in [[MAGIC, &bytes].concat(), bytes.clone()] {
             let parsed = Header::parse(&bytes).unwrap();
             assert_eq!(parsed.text(Tag::Name), Ok(Some("abc")));
             assert_eq!(parsed.number(Tag::Epoch), Ok(Some(258)));
-            assert_eq!(parsed.text(Tag::Vendor), Ok(Some("de")));
-            assert_eq!(parsed.text(Tag::SourceRpm), Ok(None));
+            assert_eq!(parsed.text(Tag::SourceRpm), Ok(Some("de")));
+            assert_eq!(parsed.text(Tag::Release), Ok(None));
             assert_eq!(parsed.as_bytes().len(), bytes.len() / 16 * 16 + 5);
         }
     }

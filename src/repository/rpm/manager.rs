@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ini::Values;
+use super::ini::{self, Form, Values};
 use super::locks::{self, Lock};
 
 /// Every file that one of the managers may be configured by.
@@ -21,26 +21,29 @@ pub const FILES: &[&str] = &[
     "/usr/etc/zypp/zypp.conf",
 ];
 
+/// How the names of files end that name repositories.
+pub const REPOSITORIES: &str = ".repo";
+
 /// Every folder whose files one of the managers may be configured by, and how the names of these files end.
 pub const FOLDERS: &[(&str, &str)] = &[
-    ("/etc/distro.repos.d", ".repo"),
+    ("/etc/distro.repos.d", REPOSITORIES),
     ("/etc/dnf/libdnf5.conf.d", ".conf"),
-    ("/etc/dnf/repos.override.d", ".repo"),
+    ("/etc/dnf/repos.override.d", REPOSITORIES),
     ("/etc/dnf/vars", ""),
     ("/etc/tdnf/locks.d", ".conf"),
     ("/etc/tdnf/vars", ""),
-    ("/etc/yum.repos.d", ".repo"),
-    ("/etc/yum/repos.d", ".repo"),
+    ("/etc/yum.repos.d", REPOSITORIES),
+    ("/etc/yum/repos.d", REPOSITORIES),
     ("/etc/yum/vars", ""),
     ("/etc/zypp/multiversion.d", ""),
-    ("/etc/zypp/repos.d", ".repo"),
+    ("/etc/zypp/repos.d", REPOSITORIES),
     ("/etc/zypp/services.d", ".service"),
     ("/etc/zypp/vars.d", ""),
     ("/etc/zypp/zypp.conf.d", ".conf"),
     ("/usr/etc/zypp/zypp.conf.d", ".conf"),
     ("/usr/share/dnf5/libdnf.conf.d", ".conf"),
-    ("/usr/share/dnf5/repos.d", ".repo"),
-    ("/usr/share/dnf5/repos.override.d", ".repo"),
+    ("/usr/share/dnf5/repos.d", REPOSITORIES),
+    ("/usr/share/dnf5/repos.override.d", REPOSITORIES),
     ("/usr/share/dnf5/vars.d", ""),
 ];
 
@@ -78,13 +81,15 @@ impl RpmManager {
 
 /// Where a manager looks for what. A path with a slash at its end is a folder.
 pub(super) struct Places {
+    /// How it reads them.
+    pub(super) form: &'static Form,
     /// The main configuration, the weakest first. Of files with one name in one layer the last counts.
     pub(super) main: &'static [&'static [&'static str]],
-    /// The repositories; likewise one layer.
+    /// The repositories, in the order in which they are read, unless the main configuration names other folders.
     pub(super) repositories: &'static [&'static str],
     /// What tells the manager of repositories when it asks.
     pub(super) services: &'static [&'static str],
-    /// What outweighs the repositories' own values.
+    /// What outweighs the repositories' own values; one layer.
     pub(super) overrides: &'static [&'static str],
     /// The image's own variables, a file each; likewise one layer.
     pub(super) variables: &'static [&'static str],
@@ -94,9 +99,14 @@ pub(super) struct Places {
     pub(super) excludes: &'static [&'static str],
     /// Lists of the only packages that are not left alone.
     pub(super) includes: &'static [&'static str],
+    /// Its `tsflags` that stay in force, and rpm's options for them.
+    pub(super) flags: &'static [Flag],
     /// What is installed beside its other versions unless more is configured: names and what is provided.
     pub(super) install_only: &'static [&'static str],
 }
+
+/// A word of `tsflags`, and the option of rpm that does the same.
+pub(super) type Flag = (&'static str, &'static str);
 
 /// How locks are written down.
 pub(super) enum Locks {
@@ -118,12 +128,24 @@ const DNF_INSTALL_ONLY: &[&str] = &[
     "multiversion(kernel)",
 ];
 
+const NO_DOCUMENTATION: Flag = ("nodocs", "--excludedocs");
+const NO_SCRIPTS: Flag = ("noscripts", "--noscripts");
+const NO_TRIGGERS: Flag = ("notriggers", "--notriggers");
+const NO_CONTEXTS: Flag = ("nocontexts", "--nocontexts");
+/// rpm has it from 4.14 on.
+const NO_CAPABILITIES: Flag = ("nocaps", "--nocaps");
+
+/// Those of `_TS_FLAGS_TO_RPM` and libdnf5's `string_tsflag_map` that leave something out of what is installed.
+const DNF_FLAGS: &[Flag] =
+    &[NO_DOCUMENTATION, NO_SCRIPTS, NO_TRIGGERS, NO_CONTEXTS, NO_CAPABILITIES];
+
 const EXCLUDES: &[&str] = &["excludepkgs", "exclude"];
 const INCLUDES: &[&str] = &["includepkgs"];
 
 const DNF4: Places = Places {
+    form: &ini::LIBDNF,
     main: &[&["/etc/dnf/dnf.conf"]],
-    repositories: &["/etc/distro.repos.d/", "/etc/yum/repos.d/", "/etc/yum.repos.d/"],
+    repositories: &["/etc/yum.repos.d/", "/etc/yum/repos.d/", "/etc/distro.repos.d/"],
     services: &[],
     overrides: &[],
     variables: &["/etc/yum/vars/", "/etc/dnf/vars/"],
@@ -134,28 +156,33 @@ const DNF4: Places = Places {
     },
     excludes: EXCLUDES,
     includes: INCLUDES,
+    flags: DNF_FLAGS,
     install_only: DNF_INSTALL_ONLY,
 };
 
 const DNF5: Places = Places {
+    form: &ini::LIBDNF,
     main: &[
         &["/usr/share/dnf5/libdnf.conf.d/", "/etc/dnf/libdnf5.conf.d/"],
         &["/etc/dnf/dnf.conf"],
     ],
-    repositories: &["/usr/share/dnf5/repos.d/", "/etc/distro.repos.d/", "/etc/yum.repos.d/"],
+    repositories: &["/etc/yum.repos.d/", "/etc/distro.repos.d/", "/usr/share/dnf5/repos.d/"],
     services: &[],
     overrides: &["/usr/share/dnf5/repos.override.d/", "/etc/dnf/repos.override.d/"],
     variables: &["/usr/share/dnf5/vars.d/", "/etc/dnf/vars/"],
     locks: Locks::File("/etc/dnf/versionlock.toml", locks::versionlock_toml),
     excludes: EXCLUDES,
     includes: INCLUDES,
+    flags: DNF_FLAGS,
     install_only: DNF_INSTALL_ONLY,
 };
 
-/// As dnf 4, without plugins.
-const MICRODNF: Places = Places { locks: Locks::None, ..DNF4 };
+/// As dnf 4, without plugins. `tsflags` is an option of its command line only, as it is of tdnf's; an author who
+/// wants no documentation gets none all the same.
+const MICRODNF: Places = Places { locks: Locks::None, flags: &[NO_DOCUMENTATION], ..DNF4 };
 
 const TDNF: Places = Places {
+    form: &ini::LINES,
     main: &[&["/etc/tdnf/tdnf.conf"]],
     repositories: &["/etc/yum.repos.d/"],
     services: &[],
@@ -164,11 +191,14 @@ const TDNF: Places = Places {
     locks: Locks::File("/etc/tdnf/locks.d/", locks::tdnf_locks),
     excludes: &["excludepkgs"],
     includes: &[],
+    flags: &[NO_DOCUMENTATION],
     install_only: &[],
 };
 
 const YUM: Places = Places {
-    main: &[&["/etc/yum/yum.conf", "/etc/yum.conf"]],
+    form: &ini::INIPARSE,
+    // The first only where there is no other (`_getConfig`).
+    main: &[&["/etc/yum.conf", "/etc/yum/yum.conf"]],
     repositories: &["/etc/yum/repos.d/", "/etc/yum.repos.d/"],
     services: &[],
     overrides: &[],
@@ -180,6 +210,7 @@ const YUM: Places = Places {
     },
     excludes: EXCLUDES,
     includes: INCLUDES,
+    flags: &[NO_DOCUMENTATION, NO_SCRIPTS, NO_TRIGGERS, NO_CONTEXTS],
     install_only: &[
         "kernel",
         "kernel-bigmem",
@@ -199,6 +230,7 @@ const YUM: Places = Places {
 
 /// Of the first layer's two files the first is the distro's (libzypp from 17.38 on).
 const ZYPPER: Places = Places {
+    form: &ini::LINES,
     main: &[
         &["/usr/etc/zypp/zypp.conf", "/etc/zypp/zypp.conf"],
         &["/usr/etc/zypp/zypp.conf.d/", "/etc/zypp/zypp.conf.d/"],
@@ -210,6 +242,7 @@ const ZYPPER: Places = Places {
     locks: Locks::File("/etc/zypp/locks", locks::zypp_locks),
     excludes: &[],
     includes: &[],
+    flags: &[],
     install_only: &[],
 };
 
@@ -243,18 +276,28 @@ impl RpmManager {
             || [locks, multiversion].iter().copied().flatten().any(|place| is_place(place, path))
     }
 
-    /// Where its repositories are configured, for messages.
-    pub fn repositories_folder(self) -> &'static str {
-        let folder = self.places().repositories.last().copied().unwrap_or_default();
-        folder.trim_end_matches('/')
+    /// Where people configure its repositories.
+    pub(super) fn repositories_folder(self) -> &'static str {
+        match self {
+            Self::Zypper => "/etc/zypp/repos.d",
+            _ => "/etc/yum.repos.d",
+        }
     }
 
-    /// Whether packages of a repository must be signed themselves.
+    /// Whether packages of a repository must be signed themselves. Where the manager does not check what it
+    /// downloads, they must unless the configuration plainly says no.
     pub(super) fn demands_signatures(self, repository: &Values, main: &Values) -> bool {
         let own = |key| repository.is_on(key);
         match self {
-            Self::Dnf4 | Self::Microdnf | Self::Yum => {
+            Self::Dnf4 | Self::Microdnf => {
                 own("gpgcheck").or_else(|| main.is_on("gpgcheck")).unwrap_or(false)
+            }
+            Self::Yum => {
+                let said = [repository, main];
+                // Nobody knows what the files say that these name.
+                said.iter().any(|values| values.get("include").is_some())
+                    || said.iter().find_map(|values| values.is_on_in_doubt("gpgcheck"))
+                        == Some(true)
             }
             // The second name is the older one of the same option.
             Self::Dnf5 => own("pkg_gpgcheck")
@@ -262,7 +305,7 @@ impl RpmManager {
                 .or_else(|| main.is_on("pkg_gpgcheck"))
                 .or_else(|| main.is_on("gpgcheck"))
                 .unwrap_or(false),
-            Self::Tdnf => own("gpgcheck").unwrap_or(true),
+            Self::Tdnf => repository.is_on_in_doubt("gpgcheck").unwrap_or(true),
             // A repository that says anything about signatures is not asked for more by the main section.
             Self::Zypper => match (own("pkg_gpgcheck"), own("gpgcheck")) {
                 (Some(demanded), _) => demanded,

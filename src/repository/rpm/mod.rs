@@ -10,7 +10,11 @@
 //! * A repository that does not say whether it is enabled is; tdnf's is not.
 //! * tdnf looks at a repository's `gpgcheck` only, which is on; elsewhere the main section's counts for it, and
 //!   without that one it is off.
-//! * Folders that the configuration itself names (`reposdir`, `varsdir`) are not followed.
+//! * yum and tdnf do not refuse what is unsigned when they download, so for them a `gpgcheck` that is no plain no
+//!   is on (`BoolOption` in yum's `config.py` knows no word that we do not; other words of tdnf's are off).
+//! * Repositories are read from all of their folders; files of one name do not hide each other, as other files do.
+//!   Of repositories of one name the first counts.
+//! * `varsdir`, folders of variables that the configuration itself names, is not followed.
 
 mod ini;
 mod locks;
@@ -21,19 +25,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use self::ini::Values;
+use self::ini::{Form, Values};
 use self::locks::Lock;
 use self::manager::{Locks, MULTIVERSION};
 use crate::glob;
 use crate::package::PackageName;
 use crate::pkgdb::InstalledPackage;
 
-pub use self::manager::{FILES, FOLDERS, RpmManager};
+pub use self::manager::{FILES, FOLDERS, REPOSITORIES, RpmManager};
 pub use self::variables::Variables;
 
 /// The most repositories read from one image, and the most sections that change them; more are no
 /// configuration that somebody wrote.
 const REPOSITORY_LIMIT: usize = 1000;
+
+/// The most folders of repositories that the configuration may name.
+const NAMED_LIMIT: usize = 16;
 
 /// The index of a repository, below its address, as `createrepo_c` makes it.
 const INDEX: &str = "repodata/repomd.xml";
@@ -115,6 +122,7 @@ impl RpmRepository {
 pub struct RpmConfiguration {
     manager: RpmManager,
     main: Values,
+    named_folders: Vec<String>,
     repositories: Vec<RpmRepository>,
     services: Vec<String>,
     locks: Vec<Lock>,
@@ -123,17 +131,19 @@ pub struct RpmConfiguration {
 }
 
 impl RpmConfiguration {
-    /// Reads files, given by their absolute path in any order; those of other managers are passed over.
+    /// Reads files, given by their absolute path in any order; those of other managers are passed over. Where
+    /// [`Self::named_folders`] then says something, these folders' files are needed too.
     pub fn parse<'a>(
         manager: RpmManager,
         files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Result<Self, RpmConfigurationError> {
         let places = manager.places();
         let files = Files(files.into_iter().collect());
+        let parse = |bytes: &[u8]| ini::parse(bytes, places.form);
         let mut main = Values::default();
         let mut repositories = Repositories::default();
         for (file, bytes) in places.main.iter().flat_map(|layer| files.layer(layer)) {
-            let mut sections = ini::parse(bytes);
+            let mut sections = parse(bytes);
             main.push(Arc::new(sections.remove("main").unwrap_or_default()));
             // dnf and yum take repositories from here too.
             let is_repository =
@@ -141,17 +151,22 @@ impl RpmConfiguration {
             sections.retain(|_, section| is_repository(section));
             repositories.add(file, sections)?;
         }
-        for (file, bytes) in files.layer(places.repositories) {
-            let mut sections = ini::parse(bytes);
+        let named_folders = named_folders(&main);
+        let folders: Vec<&str> = match named_folders.as_slice() {
+            [] => places.repositories.to_vec(),
+            named => named.iter().map(String::as_str).collect(),
+        };
+        for (file, bytes) in folders.iter().flat_map(|folder| files.layer(&[folder])) {
+            let mut sections = parse(bytes);
             sections.remove("main");
             repositories.add(file, sections)?;
         }
         for (file, bytes) in files.layer(places.overrides) {
-            repositories.change(file, ini::parse(bytes))?;
+            repositories.change(file, parse(bytes))?;
         }
         let mut services = Repositories::default();
         for (file, bytes) in files.layer(places.services) {
-            services.add(file, ini::parse(bytes))?;
+            services.add(file, parse(bytes))?;
         }
         let services = services.enabled(manager, &main).into_iter().map(|service| service.id);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -163,13 +178,26 @@ impl RpmConfiguration {
         let multiversion = multiversion.flat_map(|(_, bytes)| locks::entries(bytes));
         Ok(Self {
             manager,
-            locks: places.locks.read(&files, &main),
+            locks: places.locks.read(&files, &main, places.form),
             repositories: repositories.enabled(manager, &main),
             services: services.collect(),
             main,
+            named_folders,
             variables: variables.collect(),
             multiversion: multiversion.map(ToOwned::to_owned).collect(),
         })
+    }
+
+    /// The folders of repositories that the main configuration names in place of the usual ones, each with a slash
+    /// at its end.
+    pub fn named_folders(&self) -> &[String] {
+        &self.named_folders
+    }
+
+    /// Where repositories are configured, for messages.
+    pub fn repositories_folder(&self) -> &str {
+        let named = self.named_folders.first();
+        named.map_or(self.manager.repositories_folder(), |folder| folder.trim_end_matches('/'))
     }
 
     /// Whether anything says where packages come from: a repository, or zypper's service.
@@ -194,12 +222,15 @@ impl RpmConfiguration {
         }
     }
 
-    /// Whether the manager installs packages without their documentation; rpm's own setting is rpm's to heed.
-    pub fn leaves_out_documentation(&self) -> bool {
-        match self.manager {
-            RpmManager::Zypper => self.main.is_on("rpm.install.excludedocs").unwrap_or(false),
-            _ => self.main.appended(&["tsflags"]).iter().any(|flag| flag == "nodocs"),
-        }
+    /// What the manager is to leave out of packages when it installs them, as options of rpm; rpm's own settings are
+    /// rpm's to heed.
+    pub fn install_options(&self) -> Vec<&'static str> {
+        let flags = self.main.appended(&["tsflags"]);
+        let excludes = self.manager == RpmManager::Zypper
+            && self.main.is_on("rpm.install.excludedocs").unwrap_or(false);
+        let known = self.manager.places().flags.iter();
+        let known = known.filter(|(flag, _)| flags.iter().any(|found| found == flag));
+        known.map(|(_, option)| *option).chain(excludes.then_some("--excludedocs")).collect()
     }
 
     /// The keys of enabled repositories that are files of the image, as absolute paths, sorted, each once. A
@@ -286,6 +317,13 @@ impl RpmConfiguration {
     }
 }
 
+/// The folders that `reposdir` names; tdnf knows `repodir` too.
+fn named_folders(main: &Values) -> Vec<String> {
+    let named = ["reposdir", "repodir"].into_iter().flat_map(|key| main.list(key));
+    let absolute = named.filter(|folder| folder.starts_with('/')).take(NAMED_LIMIT);
+    absolute.map(|folder| format!("{}/", folder.trim_end_matches('/'))).collect()
+}
+
 /// The keys that say where a repository is.
 const ADDRESSES: [&str; 3] = ["baseurl", "mirrorlist", "metalink"];
 
@@ -320,7 +358,7 @@ impl<'a> Files<'a> {
 }
 
 impl Locks {
-    fn read(&self, files: &Files<'_>, main: &Values) -> Vec<Lock> {
+    fn read(&self, files: &Files<'_>, main: &Values, form: &Form) -> Vec<Lock> {
         match self {
             Self::None => Vec::new(),
             Self::File(place, parse) => {
@@ -330,7 +368,7 @@ impl Locks {
             Self::Plugin { configuration, is_on, .. } => {
                 let Some(bytes) = files.0.get(configuration) else { return Vec::new() };
                 let mut plugin = Values::default();
-                let mut sections = ini::parse(bytes);
+                let mut sections = ini::parse(bytes, form);
                 plugin.push(Arc::new(sections.remove("main").unwrap_or_default()));
                 let runs = main.is_on("plugins").unwrap_or(*is_on)
                     && plugin.is_on("enabled").unwrap_or(*is_on);

@@ -92,6 +92,63 @@ fn repositories() {
 }
 
 #[test]
+fn folders_that_the_configuration_names() {
+    let main = "[main]\nreposdir = relative, /srv/one/ /srv/two\n";
+    let file = |id: &str| format!("[{id}]\nbaseurl=http://e.org\nenabled=1\n");
+    let (one, two, usual) = (file("one"), file("two"), file("usual"));
+    for (manager, path, main, folders, expected) in [
+        (
+            RpmManager::Dnf4,
+            "/etc/dnf/dnf.conf",
+            main,
+            vec!["/srv/one/", "/srv/two/"],
+            vec!["one", "two"],
+        ),
+        (
+            RpmManager::Yum,
+            "/etc/yum.conf",
+            main,
+            vec!["/srv/one/", "/srv/two/"],
+            vec!["one", "two"],
+        ),
+        (
+            RpmManager::Tdnf,
+            "/etc/tdnf/tdnf.conf",
+            "[main]\nrepodir=/srv/two\n",
+            vec!["/srv/two/"],
+            vec!["two"],
+        ),
+        (
+            RpmManager::Zypper,
+            "/etc/zypp/zypp.conf",
+            "[main]\nreposdir=/srv/no\n",
+            vec!["/srv/no/"],
+            vec![],
+        ),
+        (
+            RpmManager::Dnf5,
+            "/etc/dnf/dnf.conf",
+            "[main]\nreposdir=relative\n",
+            vec![],
+            vec!["usual"],
+        ),
+        (RpmManager::Dnf4, "/etc/yum.conf", main, vec![], vec!["usual"]),
+    ] {
+        let files = [
+            (path, main),
+            // Files of one name do not hide each other.
+            ("/srv/one/a.repo", one.as_str()),
+            ("/srv/two/a.repo", two.as_str()),
+            ("/etc/yum.repos.d/a.repo", usual.as_str()),
+            ("/etc/zypp/repos.d/a.repo", usual.as_str()),
+        ];
+        let configuration = read(manager, &files);
+        assert_eq!(configuration.named_folders(), folders, "{manager:?}");
+        assert_eq!(ids(&configuration), expected, "{manager:?}");
+    }
+}
+
+#[test]
 fn services_of_zypper() {
     let service = ("/etc/zypp/services.d/x.service", "[x]\nenabled=1\nurl=plugin:x\n");
     let configuration = read(RpmManager::Zypper, &[service]);
@@ -109,14 +166,14 @@ fn dnf5_has_drop_ins_and_overrides() {
             ("/usr/share/dnf5/libdnf.conf.d/20-a.conf", "[main]\ngpgcheck=1\ntsflags=nodocs\n"),
             ("/etc/dnf/libdnf5.conf.d/20-a.conf", "[main]\ngpgcheck=1\nexcludepkgs=a\n"),
             ("/etc/dnf/dnf.conf", "[main]\npkg_gpgcheck=1\nexcludepkgs=b\n"),
-            ("/usr/share/dnf5/repos.d/base.repo", "[hidden]\nbaseurl=http://e.org\n"),
+            ("/usr/share/dnf5/repos.d/base.repo", "[two]\nbaseurl=hidden\nenabled=1\n"),
             ("/etc/yum.repos.d/base.repo", "[fedora]\nbaseurl=http://e.org\n[two]\nbaseurl=x\n"),
             ("/etc/dnf/repos.override.d/99.repo", "[t*]\nenabled=0\n[fedora]\ngpgcheck=0\n"),
         ],
     );
     assert_eq!(ids(&configuration), ["fedora"]);
     assert_eq!(configuration.signatures(), Signatures::ByManager);
-    assert!(!configuration.leaves_out_documentation());
+    assert_eq!(configuration.install_options(), [""; 0]);
     let held = |name| configuration.holds(&package(name, "1-1"));
     assert!(held("a.x86_64") && held("b.noarch") && !held("c.x86_64"));
 }
@@ -133,14 +190,22 @@ fn signatures() {
         (RpmManager::Dnf5, "", ["", ""], ByManager),
         (RpmManager::Dnf5, "pkg_gpgcheck=1", ["gpgcheck=0", "gpgcheck=0"], ByManager),
         (RpmManager::Dnf5, "gpgcheck=1", ["pkg_gpgcheck=0", ""], Mixed),
+        (RpmManager::Yum, "gpgcheck=1", ["gpgcheck=0", "gpgcheck: No ;as yet"], ByManager),
+        (RpmManager::Yum, "gpgcheck=0", ["gpgcheck: 1", "GPGCHECK=1 ;so"], Demanded),
+        (RpmManager::Yum, "gpgcheck=0", ["gpgcheck=$check", "gpgcheck="], Demanded),
+        (RpmManager::Yum, "gpgcheck=maybe", ["gpgcheck=0", ""], Mixed),
+        (RpmManager::Yum, "gpgcheck=0\ninclude=file:///etc/more", ["", ""], Demanded),
+        (RpmManager::Yum, "[DEFAULT]\ngpgcheck=1", ["", ""], Demanded),
+        (RpmManager::Yum, "", ["gpgcheck=0", "\n[DEFAULT]\ngpgcheck=1"], Mixed),
         (RpmManager::Tdnf, "gpgcheck=0", ["", ""], Demanded),
+        (RpmManager::Tdnf, "", ["gpgcheck=maybe", "gpgcheck=0\nname=x\n gpgcheck=1"], Demanded),
         (RpmManager::Tdnf, "gpgcheck=1", ["gpgcheck=0", "gpgcheck=0"], ByManager),
         (RpmManager::Zypper, "gpgcheck=1", ["gpgcheck=1", ""], ByManager),
         (RpmManager::Zypper, "pkg_gpgcheck=1", ["", ""], Demanded),
         (RpmManager::Zypper, "pkg_gpgcheck=1", ["gpgcheck=1", ""], Mixed),
         (RpmManager::Zypper, "", ["pkg_gpgcheck=1", "pkg_gpgcheck=1\ngpgcheck=1"], Demanded),
     ] {
-        let main = format!("[main]\n{main}\n");
+        let main = format!("\u{feff}[main]\n{main}\n");
         let [one, other] = repositories;
         let repositories = format!("[a]\nenabled=1\n{one}\n[b]\nenabled=1\n{other}\n");
         let mut files = vec![
@@ -154,32 +219,53 @@ fn signatures() {
         let found = read(manager, &files).signatures();
         assert_eq!(found, expected, "{manager:?}, {main}, {repositories}");
     }
+    let files = [
+        ("/etc/yum.conf", "[main]\n"),
+        ("/etc/yum/yum.conf", "[main]\ngpgcheck=1\n"),
+        ("/etc/yum.repos.d/a.repo", "[a]\nbaseurl=http://e.org\n"),
+    ];
+    assert_eq!(read(RpmManager::Yum, &files).signatures(), Demanded);
 }
 
 #[test]
-fn documentation() {
-    for (manager, path, text, expected) in [
-        (RpmManager::Dnf4, "/etc/dnf/dnf.conf", "[main]\ntsflags=nodocs\n", true),
-        (RpmManager::Dnf4, "/etc/dnf/dnf.conf", "[main]\ntsflags = a, nodocs\n", true),
-        (RpmManager::Dnf4, "/etc/dnf/dnf.conf", "tsflags=nodocs\n", false),
-        (RpmManager::Dnf4, "/etc/yum.conf", "[main]\ntsflags=nodocs\n", false),
-        (RpmManager::Yum, "/etc/yum.conf", "[main]\ntsflags=nodocs\n", true),
+fn what_is_left_out_of_packages() {
+    const ALL: &str =
+        "nodocs noscripts,notriggers\n nocontexts nocaps test justdb nocrypto noplugins";
+    let documentation = || vec!["--excludedocs"];
+    let yum = vec!["--excludedocs", "--noscripts", "--notriggers", "--nocontexts"];
+    let mut dnf = yum.clone();
+    dnf.push("--nocaps");
+    for (manager, path, value, expected) in [
+        (RpmManager::Dnf4, "/etc/dnf/dnf.conf", ALL, dnf.clone()),
+        (RpmManager::Dnf4, "/etc/dnf/dnf.conf", "\"a, nodocs\"", documentation()),
+        (
+            RpmManager::Dnf4,
+            "/etc/dnf/dnf.conf",
+            "nodocs\n[other]\ntsflags=noscripts",
+            documentation(),
+        ),
+        (RpmManager::Dnf4, "/etc/yum.conf", "nodocs", vec![]),
+        (RpmManager::Dnf5, "/usr/share/dnf5/libdnf.conf.d/a.conf", ALL, dnf),
+        (RpmManager::Microdnf, "/etc/dnf/dnf.conf", ALL, documentation()),
+        (RpmManager::Tdnf, "/etc/tdnf/tdnf.conf", ALL, documentation()),
+        (RpmManager::Yum, "/etc/yum.conf", ALL, yum),
+        (RpmManager::Zypper, "/etc/zypp/zypp.conf", ALL, vec![]),
         (
             RpmManager::Zypper,
             "/etc/zypp/zypp.conf",
-            "[main]\nrpm.install.excludedocs = yes\n",
-            true,
+            "\nrpm.install.excludedocs = yes",
+            documentation(),
         ),
         (
             RpmManager::Zypper,
             "/usr/etc/zypp/zypp.conf.d/a.conf",
-            "[main]\nrpm.install.excludedocs=1",
-            true,
+            "\nrpm.install.excludedocs=1",
+            documentation(),
         ),
-        (RpmManager::Zypper, "/etc/zypp/zypp.conf", "[main]\ntsflags=nodocs\n", false),
+        (RpmManager::Zypper, "/etc/zypp/zypp.conf", "\nrpm.install.excludedocs=no", vec![]),
     ] {
-        let configuration = read(manager, &[(path, text)]);
-        assert_eq!(configuration.leaves_out_documentation(), expected, "{manager:?} {path} {text}");
+        let configuration = read(manager, &[(path, &format!("[main]\ntsflags={value}\n"))]);
+        assert_eq!(configuration.install_options(), expected, "{manager:?} {path} {value}");
     }
 }
 
