@@ -80,7 +80,9 @@ pub fn verify(
             && !announced_to_be_fewer(key)
     });
     let lost = lost.into_iter().chain(fewer).flat_map(|key| {
-        let is_lost = |package: &&InstalledPackage| !versions(after, *key).any(|it| it == *package);
+        let is_lost = |package: &&InstalledPackage| {
+            !versions(after, *key).any(|found| found.version == package.version)
+        };
         versions(before, *key).filter(is_lost).map(describe)
     });
     refuse(lost.collect(), VerifyError::Removed)?;

@@ -46,7 +46,7 @@ impl Given {
     ///
     /// A difference to what the old version of the package gave is the author's, and stays. What the new
     /// version gives otherwise than the old one is the packager's, and holds: it may be a fix. Where the old
-    /// version's is not known, as with dpkg, nothing becomes more permitted than either was.
+    /// version's is not known, as with dpkg, owner and capabilities stay, and the mode permits what both do.
     pub(super) fn kept(&self, is: &Self, packaged: Option<&Attributes>) -> Self {
         let Some(packaged) = packaged else {
             return Self { mode: self.mode & is.mode, ..self.clone() };

@@ -244,8 +244,10 @@ impl Settle<'_> {
             }
             let Some(before) = links::resolve(self.base, path, Last::Kept)? else { continue };
             let was = before.symlink_metadata()?;
-            // dpkg, which records nothing, leaves folders that are there as they are.
-            let has_its_own = is.is_file() || is.is_dir() && packaged.is_some();
+            // dpkg, which records nothing, leaves folders that are there as they are, and gives configuration what
+            // the old file had: what is different after that is the work of scripts.
+            let by_scripts = packaged.is_none() && (is.is_dir() || path.starts_with("etc"));
+            let has_its_own = (is.is_file() || is.is_dir()) && !by_scripts;
             if was.file_type() != is.file_type() || !has_its_own {
                 continue;
             }

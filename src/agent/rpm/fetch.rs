@@ -362,13 +362,13 @@ impl Fetch<'_> {
     }
 
     /// Targets that are not reached.
-    fn missed(
+    fn missed<'t>(
         &self,
-        targets: &[&Target],
+        targets: &[&'t Target],
         after: &Database,
         left_out: &LeftOut,
     ) -> Result<Vec<Unmet>, Failure> {
-        let short = |target: &&Target| {
+        let short = |target: &&'t Target| {
             // For another architecture if it is no longer made for this one. One that is gone was replaced.
             let newest = after.get(&target.name, &target.architecture);
             let newest = newest.or_else(|| after.find(&target.name).last())?;
@@ -376,16 +376,16 @@ impl Fetch<'_> {
                 Some(required) => newest.version >= Version::parse(Scheme::Rpm, required).ok()?,
                 None => self.before.get(&target.name, &target.architecture) != Some(newest),
             };
-            (!enough).then_some(newest)
+            (!enough).then_some((*target, newest))
         };
-        let short: Vec<&InstalledPackage> = targets.iter().filter_map(short).collect();
+        let short: Vec<(&Target, &InstalledPackage)> = targets.iter().filter_map(short).collect();
         let told = |package: &InstalledPackage| {
             if self.configuration.holds(package) {
                 return Some(UnmetReason::Held);
             }
             left_out.reason(&package.name)
         };
-        let outdated = if short.iter().all(|package| told(package).is_some()) {
+        let outdated = if short.iter().all(|(_, package)| told(package).is_some()) {
             BTreeSet::new()
         } else {
             self.outdated(after, left_out)?
@@ -396,8 +396,12 @@ impl Fetch<'_> {
             }
             UnmetReason::NoCandidate { newest: package.version.to_string() }
         };
-        let short = short.into_iter();
-        Ok(short.map(|it| unmet(it, told(it).unwrap_or_else(|| reason(it)))).collect())
+        let unmet = |(target, package): (&Target, &InstalledPackage)| Unmet {
+            name: target.name.clone(),
+            architecture: target.architecture.clone(),
+            reason: told(package).unwrap_or_else(|| reason(package)),
+        };
+        Ok(short.into_iter().map(unmet).collect())
     }
 
     /// Packages that have a newer version which the manager did not take.
@@ -429,7 +433,7 @@ impl Fetch<'_> {
         after: &Database,
         left_out: &LeftOut,
     ) -> Result<BTreeSet<(PackageName, Architecture)>, Failure> {
-        holds::lift()?;
+        holds::lift(self.configuration.named_folders())?;
         let mut outdated: BTreeSet<_> = left_out.newer_than(after).collect();
         for list in self.row.lists {
             let arguments: Vec<String> = list.iter().map(|&word| word.to_owned()).collect();

@@ -67,9 +67,10 @@ fn in_main(text: &str, line: &str) -> String {
     format!("{before}[main]\n{line}\n{after}")
 }
 
-/// Takes all holds off, so that the manager lists what they keep back.
-pub(super) fn lift() -> Result<(), Failure> {
-    for file in super::configuration_files() {
+/// Takes all holds off, also those in the named folders of repositories, so that the manager lists what they keep
+/// back.
+pub(super) fn lift(named_folders: &[String]) -> Result<(), Failure> {
+    for file in super::configuration_files(named_folders) {
         let name = file.display().to_string();
         if name == VERSION_LOCKS {
             std::fs::remove_file(&file).map_err(|error| Failure::file("remove", &file, &error))?;

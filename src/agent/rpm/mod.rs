@@ -70,10 +70,13 @@ pub(super) fn list() -> Result<(), Failure> {
     write(Path::new(&format!("{}{}", path::OUT, path::LIST_IN_OUT)), &installed_lines()?)
 }
 
-/// The files that configure the managers, as far as the image has them.
-fn configuration_files() -> Vec<PathBuf> {
+/// The files that configure the managers, as far as the image has them; those of the named folders of repositories
+/// come last.
+fn configuration_files(named_folders: &[String]) -> Vec<PathBuf> {
     let files = FILES.iter().map(PathBuf::from).filter(|path| path.is_file());
-    files.chain(FOLDERS.iter().flat_map(|(folder, ending)| files_in(folder, ending))).collect()
+    let named = named_folders.iter().map(|folder| (folder.as_str(), REPOSITORIES));
+    let folders = FOLDERS.iter().copied().chain(named);
+    files.chain(folders.flat_map(|(folder, ending)| files_in(folder, ending))).collect()
 }
 
 /// The files of a folder whose names end so, sorted.
@@ -105,15 +108,11 @@ fn configuration(manager: RpmManager) -> Result<RpmConfiguration, Failure> {
         RpmConfiguration::parse(manager, files)
             .map_err(|error| Failure::new(AgentFailure::PackageManager, error.to_string()))
     };
-    let mut files = configuration_files();
-    let configuration = parse(files.clone())?;
-    let folders = configuration.named_folders().iter();
-    let named: Vec<_> = folders.flat_map(|folder| files_in(folder, REPOSITORIES)).collect();
-    if named.is_empty() {
-        return Ok(configuration);
+    let configuration = parse(configuration_files(&[]))?;
+    match configuration.named_folders() {
+        [] => Ok(configuration),
+        named => parse(configuration_files(named)),
     }
-    files.extend(named);
-    parse(files)
 }
 
 /// What packages' signatures must be. Where only some repositories want them, we cannot tell which

@@ -67,6 +67,8 @@ const MEANINGS: &[Meaning] = &[
             "Download (curl) error",
             "cannot update repo",
             "Cannot retrieve repository metadata",
+            "Cannot retrieve metalink",
+            "One of the configured repositories failed",
             "Cannot find a valid baseurl",
             "No more mirrors to try",
             // tdnf's own, and those of libcurl that it passes on (`include/tdnferror.h`).
@@ -327,6 +329,12 @@ mod tests {
             ([dead, ""].concat(), Some(AgentFailure::Unreachable)),
             ([dead, conflict].concat(), None),
             ([dead, conflict, last].concat(), Some(AgentFailure::Unreachable)),
+            // yum's advice has numbers before it, as tdnf's problems do.
+            (
+                "One of the configured repositories failed (Unknown),\n 1. Contact the upstream\n"
+                    .to_owned(),
+                Some(AgentFailure::Unreachable),
+            ),
         ] {
             assert_eq!(meaning(&finished(&words)), expected, "{words}");
         }
