@@ -303,10 +303,10 @@ pub enum ReportError {
     },
     /// Trivy's schema is not the one we read.
     #[error(
-        "report has Trivy's schema version {found}, only 2 is supported: scan again with Trivy 0.20 or later"
+        "report has Trivy's schema version {found}, only 2 and the array before it are supported"
     )]
     SchemaVersion {
-        /// Its version; version 1 was a bare array.
+        /// Its version.
         found: i64,
     },
     /// A value is of another type than the format says.

@@ -59,6 +59,55 @@ fn bookworm() {
     assert_eq!(parse(text.as_bytes(), ReportFormat::Trivy).unwrap(), report);
 }
 
+/// A report of Trivy before 0.20 with one result.
+fn array(target: &str, findings: &str) -> String {
+    format!(r#"[{{"Target": "{target}", "Vulnerabilities": [{findings}]}}]"#)
+}
+
+#[test]
+fn the_array_of_older_releases() {
+    let text = include_str!("../../tests/data/reports/trivy-bookworm-array.json");
+    let report = read(text).unwrap();
+    let newer = read(include_str!("../../tests/data/reports/trivy-bookworm.json")).unwrap();
+    let without_architecture = |findings: &[Finding]| -> Vec<Finding> {
+        findings.iter().cloned().map(|it| Finding { architecture: None, ..it }).collect()
+    };
+    assert_eq!(report.findings, without_architecture(&newer.findings));
+    assert_eq!(report.os, newer.os);
+    assert_eq!(report.library_findings, 1);
+    let artifact_name = "lab-bookworm:1".to_owned();
+    assert_eq!(report.image, ReportedImage { artifact_name, ..ReportedImage::default() });
+    assert_eq!(parse(text.as_bytes(), ReportFormat::Trivy).unwrap(), report);
+    let value: serde_json::Value = serde_json::from_str(text).unwrap();
+    assert_eq!(read(&turn(&value)).unwrap(), report);
+}
+
+#[test]
+fn targets_of_older_releases() {
+    for (target, os) in [
+        (r#"x (alpine 3.10.2)", "Type": "alpine"#, Some(("alpine", "3.10.2"))),
+        (r#"x (debian bookworm/sid)", "Type": "debian"#, Some(("debian", "bookworm/sid"))),
+        (r#"x (amazon 2 (Karoo))", "Type": "amazon"#, Some(("amazon", "2 (Karoo)"))),
+        (r#"a (b).tar (centos 7.6)", "Type": "centos"#, Some(("centos", "7.6"))),
+        ("x (alpine 3.10.2)", Some(("alpine", "3.10.2"))),
+        ("x (amazon 2 (Karoo))", Some(("amazon", "2 (Karoo)"))),
+        ("x (suse linux enterprise server 15.1)", Some(("suse linux enterprise server", "15.1"))),
+        (r#"x (alpine 3.10.2)", "Type": "npm"#, None),
+        (r#"app/package-lock.json", "Type": "npm"#, None),
+        ("app/package-lock.json", None),
+        ("app (old)/composer.lock", None),
+        ("app (old)", None),
+    ] {
+        let report = read(&array(target, &finding(""))).unwrap();
+        let counts = (report.findings.len(), report.library_findings);
+        assert_eq!(counts, if os.is_some() { (1, 0) } else { (0, 1) }, "{target}");
+        let found = report.os.as_ref().map(|os| (os.family.as_str(), os.name.as_str()));
+        assert_eq!(found, os, "{target}");
+    }
+    let error = read(&array("x (alpine 3.10)", r#"{"PkgName": "a"}"#)).unwrap_err();
+    assert_eq!(error.to_string(), "report lacks `VulnerabilityID` in [0].Vulnerabilities[0]");
+}
+
 #[test]
 fn other_images() {
     for (text, findings, family) in [
@@ -206,7 +255,7 @@ fn other_json() {
     let deep = |count| format!("{}{}", "[".repeat(count), "]".repeat(count));
     for (text, message) in [
         ("{}".to_owned(), "report has none of the marks of a known format".to_owned()),
-        (deep(60), "report has an unexpected value at line 1, column 2: invalid type: sequence, expected an object".to_owned()),
+        (deep(60), "report has an unexpected value at line 1, column 2: invalid type: sequence, expected a result".to_owned()),
         ("[]".to_owned(), "report has none of the marks of a known format".to_owned()),
         ("[{\"a\": 1}]".to_owned(), "report has none of the marks of a known format".to_owned()),
         (
@@ -216,14 +265,12 @@ fn other_json() {
                 .to_owned(),
         ),
         (
-            r#"[{"Target": "x", "Vulnerabilities": null}]"#.to_owned(),
-            "report has Trivy's schema version 1, only 2 is supported: scan again with Trivy 0.20 or later"
-                .to_owned(),
+            r#"[{"Target": "x"}, {"Vulnerabilities": null}]"#.to_owned(),
+            "report lacks `Target` in [1]".to_owned(),
         ),
         (
             r#"{"SchemaVersion": 3, "Results": []}"#.to_owned(),
-            "report has Trivy's schema version 3, only 2 is supported: scan again with Trivy 0.20 or later"
-                .to_owned(),
+            "report has Trivy's schema version 3, only 2 and the array before it are supported".to_owned(),
         ),
         (
             r#"{"ArtifactName": "x", "Results": []}"#.to_owned(),

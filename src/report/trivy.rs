@@ -1,4 +1,4 @@
-//! Trivy's own JSON (`trivy image -f json`), schema version 2.
+//! Trivy's own JSON (`trivy image -f json`), schema version 2 and the array before it.
 //!
 //! The names are those of `types.Report`, `types.Result` and `types.DetectedVulnerability` in Trivy's
 //! source; the fixtures in `tests/data/reports` were written by the real program. What is not obvious:
@@ -8,7 +8,9 @@
 //! * Keys come in any order after such a rewrite, so a result's `Class` may follow its findings.
 //! * Several fixed versions are one string, separated by commas.
 //! * The architecture is only in the package URL.
-//! * Schema version 1 was an array of results without an object around it.
+//! * Before 0.20 a report was the array of results alone. The image and its distribution are in the target of
+//!   the distribution's result, `debian:10 (debian 10.2)`; there are no digests, no architectures, and mostly
+//!   no `Class`: every other result is about a language's packages.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -40,6 +42,7 @@ const DIGEST_LIMIT: usize = 1000;
 pub(super) struct Folded {
     marks: Marks,
     schema_version: Option<i64>,
+    layout: Layout,
     artifact_name: String,
     metadata: RawMetadata,
     findings: Vec<Finding>,
@@ -49,6 +52,16 @@ pub(super) struct Folded {
     texts: Texts,
     /// Why reading was given up, where serde has no room for the reason.
     refusal: Option<ReportError>,
+}
+
+/// What is around the results.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// An object, since 0.20.
+    #[default]
+    Object,
+    /// Nothing: the report is their array.
+    Array,
 }
 
 /// Keys of the outermost object that tell the formats apart.
@@ -121,13 +134,6 @@ struct RawVulnerability {
 struct RawIdentifier {
     #[serde(rename = "PURL")]
     purl: Option<String>,
-}
-
-/// An element of version 1's array.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct RawOldResult {
-    target: Option<IgnoredAny>,
 }
 
 /// A `T` out of a JSON object. What serde derives would also take an array of its fields.
@@ -210,10 +216,10 @@ impl Folded {
             }
             (Some(found), expected) => return Err(ReportError::OtherFormat { expected, found }),
         }
-        match self.schema_version {
-            Some(SCHEMA_VERSION) => {}
-            Some(found) => return Err(ReportError::SchemaVersion { found }),
-            None => {
+        match (self.layout, self.schema_version) {
+            (Layout::Array, _) | (Layout::Object, Some(SCHEMA_VERSION)) => {}
+            (Layout::Object, Some(found)) => return Err(ReportError::SchemaVersion { found }),
+            (Layout::Object, None) => {
                 let place = "the report".to_owned();
                 return Err(ReportError::MissingField { field: "SchemaVersion", place });
             }
@@ -243,6 +249,7 @@ impl Folded {
         let marks = &self.marks;
         let formats = [
             (ReportFormat::Trivy, self.schema_version.is_some()),
+            (ReportFormat::Trivy, self.layout == Layout::Array && self.results > 0),
             (ReportFormat::Grype, marks.matches && marks.descriptor),
             (ReportFormat::CycloneDx, marks.bom_format),
             (ReportFormat::Copa, marks.api_version && marks.updates),
@@ -256,6 +263,28 @@ impl Folded {
     fn refuse<E: serde::de::Error>(&mut self, reason: ReportError) -> E {
         self.refusal = Some(reason);
         E::custom("refused")
+    }
+
+    /// Gives up because the current result lacks a field.
+    fn refuse_without<E: serde::de::Error>(&mut self, field: &'static str) -> E {
+        let place = self.place(None).to_string();
+        self.refuse(ReportError::MissingField { field, place })
+    }
+
+    /// A place in the current result.
+    fn place(&self, vulnerability: Option<usize>) -> Place {
+        Place { layout: self.layout, result: self.results, vulnerability }
+    }
+
+    /// The class of a result that need not name one; takes the image and its distribution from the target.
+    fn class_of_target(&mut self, target: &str, kind: Option<&str>) -> Class {
+        let Some(OsTarget { artifact_name, family, name }) = OsTarget::parse(target, kind) else {
+            return Class::LanguagePackages;
+        };
+        artifact_name.clone_into(&mut self.artifact_name);
+        let os = RawOs { family: Some(family.to_owned()), name: Some(name.to_owned()) };
+        self.metadata.os = Some(Object(os));
+        Class::OsPackages
     }
 
     /// Checks a finding of a package of the distribution.
@@ -307,15 +336,51 @@ fn architecture_of(purl: &str) -> Option<&str> {
     qualifiers.split('&').find_map(|qualifier| qualifier.strip_prefix("arch="))
 }
 
+/// The target of a distribution's packages in a report that is an array.
+#[derive(Debug, PartialEq, Eq)]
+struct OsTarget<'a> {
+    artifact_name: &'a str,
+    family: &'a str,
+    name: &'a str,
+}
+
+impl<'a> OsTarget<'a> {
+    /// Reads `debian:10 (debian 10.2)`; `kind` is the result's `Type`, which the first releases left out.
+    /// A target of another form is a file with a language's packages.
+    fn parse(target: &'a str, kind: Option<&'a str>) -> Option<Self> {
+        let inside = target.strip_suffix(')')?;
+        if let Some(family) = kind {
+            let (artifact_name, name) = inside.rsplit_once(&format!(" ({family} "))?;
+            return Some(Self { artifact_name, family, name });
+        }
+        let (artifact_name, os) = inside.split_once(" (")?;
+        // A family may have several words: `suse linux enterprise server 15.1`.
+        let (at, _) = os
+            .match_indices(' ')
+            .find(|(at, _)| os.as_bytes().get(at + 1).is_some_and(u8::is_ascii_digit))?;
+        let (family, name) = os.split_at_checked(at)?;
+        Some(Self { artifact_name, family, name: name.trim_start() })
+    }
+}
+
 /// Where a finding is in the report.
 struct Place {
+    layout: Layout,
     result: usize,
-    vulnerability: usize,
+    vulnerability: Option<usize>,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Results[{}].Vulnerabilities[{}]", self.result, self.vulnerability)
+        formatter.write_str(match self.layout {
+            Layout::Object => "Results",
+            Layout::Array => "",
+        })?;
+        write!(formatter, "[{}]", self.result)?;
+        match self.vulnerability {
+            Some(index) => write!(formatter, ".Vulnerabilities[{index}]"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -393,14 +458,9 @@ impl<'de> Visitor<'de> for Document<'_> {
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
-        let reason = match sequence.next_element::<Object<RawOldResult>>()? {
-            Some(Object(RawOldResult { target: Some(_) })) => {
-                ReportError::SchemaVersion { found: 1 }
-            }
-            _ => ReportError::Unrecognised,
-        };
-        Err(self.0.refuse(reason))
+    fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<(), A::Error> {
+        self.0.layout = Layout::Array;
+        Results(self.0).visit_seq(sequence)
     }
 }
 
@@ -440,6 +500,8 @@ struct ResultSeed<'a>(&'a mut Folded);
 #[derive(Deserialize)]
 #[serde(field_identifier)]
 enum ResultKey {
+    Target,
+    Type,
     Class,
     Vulnerabilities,
     #[serde(other)]
@@ -463,10 +525,13 @@ impl<'de> Visitor<'de> for ResultSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let folded = self.0;
+        let (mut target, mut kind) = (None::<String>, None::<String>);
         let mut class = None;
         let mut read = Vulnerabilities::default();
         while let Some(key) = map.next_key()? {
             match key {
+                ResultKey::Target => target = map.next_value()?,
+                ResultKey::Type => kind = map.next_value()?,
                 ResultKey::Class => {
                     class = map.next_value::<Option<String>>()?.as_deref().map(Class::from_word);
                 }
@@ -478,6 +543,18 @@ impl<'de> Visitor<'de> for ResultSeed<'_> {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
+        }
+        if folded.layout == Layout::Array {
+            let Some(target) = target else {
+                let is_first = folded.results == 0;
+                return Err(if is_first {
+                    folded.refuse(ReportError::Unrecognised)
+                } else {
+                    folded.refuse_without("Target")
+                });
+            };
+            let class_of_target = folded.class_of_target(&target, kind.as_deref());
+            class = class.or(Some(class_of_target));
         }
         match class {
             Some(Class::OsPackages) => {
@@ -495,8 +572,7 @@ impl<'de> Visitor<'de> for ResultSeed<'_> {
             }
             None if read.count == 0 => {}
             None => {
-                let place = format!("Results[{}]", folded.results);
-                return Err(folded.refuse(ReportError::MissingField { field: "Class", place }));
+                return Err(folded.refuse_without("Class"));
             }
         }
         Ok(())
@@ -547,7 +623,7 @@ impl<'de> Visitor<'de> for VulnerabilitiesSeed<'_> {
             return Ok(());
         }
         while let Some(Object(raw)) = sequence.next_element::<Object<RawVulnerability>>()? {
-            let place = Place { result: folded.results, vulnerability: read.count };
+            let place = folded.place(Some(read.count));
             read.count += 1;
             if read.refusal.is_some() {
                 continue;
