@@ -205,7 +205,12 @@ impl OwnEngine {
             "bip": network::BRIDGE,
             // The engine looks at the records of all builds whenever it removes a container or an image:
             // the 3,600 of two days made `docker image rm` take 1.3 s instead of 0.1.
-            "builder": { "history": { "maxAge": "10m", "maxEntries": 50 } },
+            // Its own bound for the cache: by default BuildKit throws it away where less than a fifth of the
+            // disk is free, and every test then starts cold.
+            "builder": {
+                "gc": { "enabled": true, "policy": [{ "all": true, "keepStorage": "20GB" }] },
+                "history": { "maxAge": "10m", "maxEntries": 50 },
+            },
             "cgroup-parent": format!("/{}", self.control_group()),
             "data-root": self.home.join("data"),
             "dns": [network::NAME_SERVER],
