@@ -14,6 +14,7 @@ use super::super::Failure;
 use super::super::process::Echo;
 use super::super::settle::{Remains, Trace};
 use super::super::{fetched, lift, links};
+use super::diversions::Diversions;
 
 /// Where apt keeps which packages were installed automatically.
 const MARKS: &str = "/var/lib/apt/extended_states";
@@ -209,23 +210,27 @@ fn files_to_replace(lock: &Lock) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The paths that both the old and the new version of an upgraded package have; of their attributes dpkg
-/// keeps no record.
+/// The paths at which a file of an upgraded package was before and is after, diversions followed; of their
+/// attributes dpkg keeps no record.
+///
+/// A file whose diversion came or went with the upgrade is in another place: what was there before was not it.
 fn common_files(lock: &Lock) -> BTreeMap<PathBuf, Option<Attributes>> {
+    let (base, root) = (Path::new(path::BASE), Path::new("/"));
+    let (before, after) = (Diversions::of(base), Diversions::of(root));
     let mut common = BTreeMap::new();
     for package in &lock.packages {
-        let (Some(old), Some(new)) =
-            (file_list(Path::new(path::BASE), package), file_list(Path::new("/"), package))
-        else {
+        let (Some(old), Some(new)) = (file_list(base, package), file_list(root, package)) else {
             continue;
         };
         let old: BTreeSet<&str> = old.lines().collect();
         common.extend(
             new.lines()
                 .filter(|line| old.contains(line))
-                .filter_map(|line| line.strip_prefix('/'))
-                .filter(|line| !line.is_empty() && *line != ".")
-                .map(|line| (PathBuf::from(line), None)),
+                .map(|line| (before.place(&package.name, line), after.place(&package.name, line)))
+                .filter(|(was, is)| was == is)
+                .filter_map(|(_, place)| place.strip_prefix('/'))
+                .filter(|place| !place.is_empty() && *place != ".")
+                .map(|place| (PathBuf::from(place), None)),
         );
     }
     common

@@ -1,6 +1,7 @@
 //! apt and dpkg.
 
 pub(super) mod apply;
+mod diversions;
 pub(super) mod fetch;
 mod output;
 
