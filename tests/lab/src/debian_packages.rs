@@ -1,6 +1,5 @@
 //! Programs from Debian's packages, unpacked into the lab folder instead of installed.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -90,7 +89,14 @@ impl Mirror {
             let folder = LabFolder::locate()?.folder("packages/machine")?;
             program::run(
                 program::system("apt-get")?
-                    .args(["-qq", "-o", "APT::Sandbox::User=root", "download", "debootstrap"])
+                    .args(["-qq", "-o", "APT::Sandbox::User=root"])
+                    // Whatever version the machine's sources have will do.
+                    .args(["-o", "Dir::State::Status=/dev/null", "-o", "APT::Default-Release="])
+                    .args(["-o", "Dir::Etc::Preferences=/dev/null"])
+                    .args(["-o", "Dir::Etc::PreferencesParts=/dev/null"])
+                    // The machine's own cache is of its own status.
+                    .args(["-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="])
+                    .args(["download", "debootstrap"])
                     .current_dir(&folder),
             )
             .context("no Debian mirror in apt's configuration, and no debootstrap to ask")?;
@@ -155,8 +161,12 @@ impl PackageSet<'_> {
     }
 }
 
-/// A suite of Debian's archive, seen through an apt of our own: the machine's sources, lists and
-/// caches stay as they are, its proxy settings hold.
+/// What of the machine's apt configuration holds for us too: how it reaches the network.
+const TRANSPORT: [&str; 4] =
+    ["Acquire::http", "Acquire::Proxy-Auto-Detect", "Acquire::ForceIPv", "Acquire::Retries"];
+
+/// A suite of Debian's archive, seen through an apt of our own. Its answers are the same whatever the
+/// machine has installed, whatever its release, and whatever its apt configuration says.
 #[derive(Debug)]
 pub struct Archive {
     folder: PathBuf,
@@ -172,6 +182,17 @@ impl Archive {
             Path::new(ARCHIVE_KEYRING).exists(),
             "Debian's archive keys are missing: install the package debian-archive-keyring"
         );
+        // A mirror that stands still still serves the testing suite whose Release has expired; its
+        // signature is checked all the same.
+        let source = format!(
+            "deb [signed-by={ARCHIVE_KEYRING} check-valid-until=no] {} {suite} main\n",
+            mirror.archive
+        );
+        Self::of_source(folder, suite, &source)
+    }
+
+    /// What a line of `sources.list` names.
+    fn of_source(folder: &LabFolder, suite: &str, source: &str) -> Result<Self> {
         let archive = Self {
             folder: folder.folder(Path::new("packages").join(suite))?,
             _alone: folder.lock(&format!("archive-{suite}"))?,
@@ -181,14 +202,9 @@ impl Archive {
             fs::create_dir_all(&below)
                 .with_context(|| format!("cannot make a folder: {}", below.display()))?;
         }
-        // A mirror that stands still still serves the testing suite whose Release has expired; its
-        // signature is checked all the same.
-        let source = format!(
-            "deb [signed-by={ARCHIVE_KEYRING} check-valid-until=no] {} {suite} main\n",
-            mirror.archive
-        );
-        fs::write(archive.folder.join("sources.list"), source)
-            .with_context(|| format!("cannot write below: {}", archive.folder.display()))?;
+        archive.write("sources.list", source)?;
+        archive.write("nothing-installed", "")?;
+        archive.write("apt.conf", &archive.settings()?)?;
         Ok(archive)
     }
 
@@ -222,14 +238,11 @@ impl Archive {
         }
         fs::create_dir_all(downloads.join("partial"))
             .with_context(|| format!("cannot make a folder: {}", downloads.display()))?;
-        let nothing = self.folder.join("nothing-installed");
-        fs::write(&nothing, "").with_context(|| format!("cannot write: {}", nothing.display()))?;
         program::run(self.apt_get()?.arg("update"))?;
-        let set = |name: &str, value: &Path| format!("{name}={}", value.display());
         program::run(
             self.apt_get()?
-                .args(["-o", &set("Dir::State::Status", &nothing)])
-                .args(["-o", &set("Dir::Cache::Archives", &downloads)])
+                .arg("-o")
+                .arg(format!("Dir::Cache::Archives={}", downloads.display()))
                 .args(["-o", "APT::Install-Recommends=false", "--yes", "--download-only"])
                 .arg("install")
                 .args(packages),
@@ -243,7 +256,48 @@ impl Archive {
         program::output(self.apt("apt-cache")?.arg("dumpavail"))
     }
 
-    /// `apt-get` with everything of its own kept in our folder.
+    /// The file that makes any program of apt's ours: it is to be in the program's `APT_CONFIG`.
+    pub fn configuration(&self) -> PathBuf {
+        self.folder.join("apt.conf")
+    }
+
+    /// Our `apt.conf`. apt reads it first, and nothing of the machine's after it.
+    fn settings(&self) -> Result<String> {
+        let native = program::output(program::system("dpkg")?.arg("--print-architecture"))?;
+        let machine = program::output(program::system("apt-config")?.arg("dump"))?;
+        let folder = self.folder.display();
+        Ok(format!(
+            r#"Dir::Etc::Main "/dev/null";
+Dir::Etc::Parts "/dev/null";
+Dir::Etc::SourceList "{folder}/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "/dev/null";
+Dir::State "{folder}";
+Dir::State::Lists "{folder}/lists";
+Dir::State::Status "{folder}/nothing-installed";
+Dir::Cache "{folder}/cache";
+APT::Architecture "{native}";
+APT::Architectures {{ "{native}"; }};
+Acquire::Languages "none";
+// apt's own user cannot write into root's home, where the lab folder usually is.
+APT::Sandbox::User "root";
+{transport}"#,
+            native = native.trim_end(),
+            transport = transport(&machine),
+        ))
+    }
+
+    /// Writes a file of our folder; another run of apt may be reading the old one.
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.folder.join(name);
+        let unfinished = self.folder.join(format!("{name}.unfinished"));
+        fs::write(&unfinished, text)
+            .and_then(|()| fs::rename(&unfinished, &path))
+            .with_context(|| format!("cannot write: {}", path.display()))
+    }
+
+    /// `apt-get` as we have set it.
     fn apt_get(&self) -> Result<Command> {
         self.apt("apt-get")
     }
@@ -251,27 +305,21 @@ impl Archive {
     /// A program of apt's, likewise.
     fn apt(&self, program: &str) -> Result<Command> {
         let mut command = program::system(program)?;
-        let set = |name: &str, value: &Path| {
-            let mut option = OsString::from(format!("{name}="));
-            option.push(value);
-            option
-        };
-        for option in [
-            set("Dir::Etc::SourceList", &self.folder.join("sources.list")),
-            set("Dir::Etc::SourceParts", Path::new("-")),
-            set("Dir::Etc::Preferences", Path::new("/dev/null")),
-            set("Dir::Etc::PreferencesParts", Path::new("-")),
-            set("Dir::State::Lists", &self.folder.join("lists")),
-            set("Dir::Cache", &self.folder.join("cache")),
-            "Acquire::Languages=none".into(),
-            // apt's own user cannot write into root's home, where the lab folder usually is.
-            "APT::Sandbox::User=root".into(),
-        ] {
-            command.arg("-o").arg(option);
-        }
-        command.arg("-qq");
+        command.env("APT_CONFIG", self.configuration()).arg("-qq");
         Ok(command)
     }
+}
+
+/// What the output of `apt-config dump` says of the network; it is written as `apt.conf` is.
+fn transport(dump: &str) -> String {
+    dump.lines()
+        .filter(|line| {
+            TRANSPORT.iter().any(|prefix| {
+                line.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            })
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect()
 }
 
 /// The package files in a folder, in the order of their names.
@@ -298,7 +346,11 @@ fn unpack_one(package: &Path, root: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::env;
+
     use super::*;
+    use crate::apt_repository::Suite;
+    use crate::deb_package::SmallPackage;
 
     fn mirror(archive: &str, security: &str) -> Mirror {
         Mirror { archive: archive.to_owned(), security: security.to_owned() }
@@ -339,5 +391,114 @@ mod tests {
             ),
             None
         );
+    }
+
+    #[test]
+    fn of_the_machine_only_the_way_to_the_network_holds() {
+        let dump = "APT::Default-Release \"trixie\";\nAcquire::Check-Date \"false\";\n\
+                    Acquire::HTTP::Proxy \"http://proxy.example:3142\";\nDir::Etc \"elsewhere\";\n\
+                    Acquire::http::Proxy::mirror.example \"DIRECT\";\nAcquire::Languages \"de\";\n\
+                    Acquire::https::CaInfo \"/etc/ssl/own.pem\";\nAcquire::Retries \"3\";\n";
+        assert_eq!(
+            transport(dump),
+            "Acquire::HTTP::Proxy \"http://proxy.example:3142\";\n\
+             Acquire::http::Proxy::mirror.example \"DIRECT\";\n\
+             Acquire::https::CaInfo \"/etc/ssl/own.pem\";\nAcquire::Retries \"3\";\n"
+        );
+    }
+
+    /// Set in the process that sees another machine: the folder with the archive.
+    const ON_ANOTHER_MACHINE: &str = "SUTURE_LAB_ON_ANOTHER_MACHINE";
+
+    /// What is fetched, with what it needs.
+    const FETCHED: [SmallPackage; 2] = [
+        SmallPackage {
+            name: "lab-fetched",
+            version: "1",
+            fields: "Depends: lab-needed\n",
+            files: &[],
+            script: None,
+        },
+        SmallPackage { name: "lab-needed", version: "1", fields: "", files: &[], script: None },
+    ];
+
+    /// Newer versions of everything are installed, and what apt is told would spoil each answer.
+    const SPOILED: [(&str, &str); 5] = [
+        (
+            "status",
+            "Package: lab-fetched\nStatus: install ok installed\nArchitecture: all\nVersion: 2\n\n\
+             Package: lab-needed\nStatus: hold ok installed\nArchitecture: all\nVersion: 2\n",
+        ),
+        (
+            "apt/apt.conf.d/99spoiled",
+            "APT::Architectures { \"amd64\"; \"riscv64\"; };\n\
+             Dir::State::Lists \"/nowhere/lists\";\nDir::Cache \"/nowhere/cache\";\n\
+             Dir::Etc::SourceList \"/nowhere/sources.list\";\n\
+             Acquire::IndexTargets::deb::Packages::MetaKey \"nothing\";\n\
+             APT::Update::Pre-Invoke { \"false\"; };\nAPT::Install-Recommends \"true\";\n",
+        ),
+        ("apt/preferences.d/99spoiled", "Package: *\nPin: release *\nPin-Priority: -1\n"),
+        (
+            "apt/apt.conf",
+            "APT::Default-Release \"elsewhere\";\nDir::State::Status \"/var/lib/dpkg/status\";\n",
+        ),
+        ("apt/sources.list", "this is no source\n"),
+    ];
+
+    #[test]
+    fn the_machine_has_no_say() {
+        if let Some(folder) = env::var_os(ON_ANOTHER_MACHINE) {
+            return ask_everything(Path::new(&folder));
+        }
+        let folder = env::temp_dir().join(format!("suture-lab-archive-{}", std::process::id()));
+        for (path, text) in SPOILED {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let packages = FETCHED.map(|package| package.build(&folder).unwrap());
+        let suite = Suite { name: "own", label: "own", packages: &packages };
+        suite.write(&folder.join("repository"), None).unwrap();
+        let tests = env::current_exe().unwrap();
+        program::run(
+            program::system("unshare")
+                .unwrap()
+                .args(["--mount", "--", "sh", "-euc"])
+                .arg(
+                    "mount --bind \"$1/status\" /var/lib/dpkg/status\n\
+                     mount --bind \"$1/apt\" /etc/apt\nshift\nexec \"$@\"",
+                )
+                .arg("sh")
+                .arg(&folder)
+                .arg(tests)
+                .args(["--exact", "debian_packages::tests::the_machine_has_no_say"])
+                .env(ON_ANOTHER_MACHINE, &folder),
+        )
+        .unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// Every question that the lab has, on the machine that says otherwise.
+    fn ask_everything(folder: &Path) {
+        let status = fs::read_to_string("/var/lib/dpkg/status").unwrap();
+        assert_eq!(status, SPOILED[0].1, "the other machine is not there");
+        let lab = LabFolder::at(&folder.join("lab")).unwrap();
+        let source =
+            format!("deb [trusted=yes] copy:{} own main\n", folder.join("repository").display());
+        let archive = Archive::of_source(&lab, "own", &source).unwrap();
+        let names = |files: Vec<PathBuf>| -> Vec<String> {
+            files
+                .iter()
+                .map(|file| file.file_name().unwrap().to_str().unwrap().to_owned())
+                .collect()
+        };
+        let both = ["lab-fetched_1_all.deb", "lab-needed_1_all.deb"];
+        assert_eq!(names(archive.download("some", &["lab-needed", "lab-fetched"]).unwrap()), both);
+        let all = archive.download_with_dependencies("all", &["lab-fetched"]).unwrap();
+        assert_eq!(names(all), both);
+        let index = archive.index().unwrap();
+        let versions: Vec<&str> =
+            index.lines().filter(|line| line.starts_with("Version: ")).collect();
+        assert_eq!(versions, ["Version: 1"; 2]);
     }
 }

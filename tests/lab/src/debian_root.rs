@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::debian_packages::{ARCHIVE_KEYRING, Mirror, PackageSet};
+use crate::debian_packages::{ARCHIVE_KEYRING, Archive, Mirror, PackageSet};
 use crate::digest;
 use crate::folder::LabFolder;
 use crate::program;
@@ -17,13 +17,14 @@ const DEBOOTSTRAP: PackageSet<'_> =
     PackageSet { name: "debootstrap", suite: "bookworm", packages: &["debootstrap"] };
 
 /// debootstrap's downloader, done by apt's: the machine may have no wget, and apt knows its proxy.
-/// debootstrap passes the file after `-O` and the address last.
+/// debootstrap passes the file after `-O` and the address last. What debootstrap starts in the new root
+/// must not see our configuration, so it comes under another name.
 const DOWNLOADER: &str = "#!/bin/sh
 while [ $# -gt 1 ]; do
     [ \"$1\" = -O ] && file=$2
     shift
 done
-exec /usr/lib/apt/apt-helper -qq -o APT::Sandbox::User=root download-file \"$1\" \"$file\"
+APT_CONFIG=$LAB_APT_CONFIG exec /usr/lib/apt/apt-helper -qq download-file \"$1\" \"$file\"
 ";
 
 /// Files that Docker's own Debian images have beside what debootstrap makes: path, text, mode.
@@ -134,6 +135,7 @@ fn bootstrap(folder: &LabFolder, suite: &str, tree: &Path) -> Result<()> {
     let programs = DEBOOTSTRAP.unpacked(folder)?;
     let downloader = folder.folder("programs/debootstrap-downloader")?;
     write(&downloader.join("wget"), DOWNLOADER, 0o755)?;
+    let configuration = Archive::of_suite(folder, suite)?.configuration();
     eprintln!("making a root of Debian {suite}");
     program::run(
         // In a mount namespace of its own: what debootstrap mounts is gone with it, whatever happens.
@@ -145,6 +147,7 @@ fn bootstrap(folder: &LabFolder, suite: &str, tree: &Path) -> Result<()> {
             .arg(suite)
             .arg(tree)
             .arg(Mirror::of_this_machine()?.archive)
+            .env("LAB_APT_CONFIG", configuration)
             .env("DEBOOTSTRAP_DIR", programs.join("usr/share/debootstrap"))
             .env("PATH", program::path_with(&[&downloader])?),
     )

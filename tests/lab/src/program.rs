@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 /// The system programs the lab runs, each with the Debian package it comes from.
 const PACKAGES: &[(&str, &str)] = &[
+    ("apt-cache", "apt"),
+    ("apt-config", "apt"),
     ("apt-get", "apt"),
     ("dpkg", "dpkg"),
     ("dpkg-deb", "dpkg"),
