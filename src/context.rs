@@ -8,6 +8,7 @@ use bytes::{Buf as _, Bytes};
 use crate::gateway::file::read_optional_directory;
 use crate::gateway::{FileKind, Gateway, GatewayError, Ref, read_file};
 use crate::glob;
+use crate::ignore::IgnoreFile;
 use crate::llb::source::Local;
 use crate::llb::{Display, Output, source};
 use crate::platform::Platform;
@@ -28,6 +29,8 @@ pub struct LoadedBuildFile {
     pub text: Bytes,
     /// The operation that loaded it.
     pub source: Option<Output>,
+    /// The tree that it is in.
+    tree: Option<Ref>,
 }
 
 /// Why the build file cannot be used.
@@ -72,6 +75,28 @@ pub enum LoadReportError {
         /// What was asked for.
         path: String,
     },
+    /// An ignore file hides it.
+    #[error("no report in the {place}: {ignore_file} hides {path}{}", in_line(.line.as_ref()))]
+    Hidden {
+        /// The context.
+        place: &'static str,
+        /// The ignore file.
+        ignore_file: String,
+        /// The report, or the first one.
+        path: String,
+        /// The line's number and text; none where it hides what a link leads to.
+        line: Option<(usize, String)>,
+    },
+    /// An ignore file has a line that the daemon refuses.
+    #[error("invalid pattern in line {line} of {ignore_file}: {text}")]
+    Pattern {
+        /// The ignore file.
+        ignore_file: String,
+        /// The line's number.
+        line: usize,
+        /// The line.
+        text: String,
+    },
     /// More files than a folder of reports has.
     #[error("{path} matches more than {REPORTS_LIMIT} files")]
     TooMany {
@@ -91,8 +116,14 @@ pub enum LoadReportError {
     },
 }
 
+fn in_line(line: Option<&(usize, String)>) -> String {
+    line.map(|(number, text)| format!(", line {number}: {text}")).unwrap_or_default()
+}
+
 /// Most reports that a build reads.
 const REPORTS_LIMIT: usize = 1000;
+/// The name of an ignore file, and the end of the name of one for a single build file.
+const DOCKERIGNORE: &str = ".dockerignore";
 /// Bytes of a report asked for at once; three such pieces are in memory.
 const PIECE: u64 = 4 << 20;
 
@@ -108,7 +139,7 @@ pub async fn build_file(
         return Ok(LoadedBuildFile::default());
     }
     // The same operation as the Dockerfile frontend's, so that it is done once.
-    let mut follow_paths = vec![filename.clone(), format!("{filename}.dockerignore")];
+    let mut follow_paths = vec![filename.clone(), format!("{filename}{DOCKERIGNORE}")];
     if let Some(folder) = filename.strip_suffix("Dockerfile")
         && (folder.is_empty() || folder.ends_with('/'))
     {
@@ -133,7 +164,13 @@ pub async fn build_file(
         Err(error) if is_absent(&error) => return Ok(LoadedBuildFile::default()),
         Err(error) => return Err(error.into()),
     };
-    let loaded = LoadedBuildFile { filename, text, source: Some(source), ..Default::default() };
+    let loaded = LoadedBuildFile {
+        file: BuildFile::default(),
+        filename,
+        text,
+        source: Some(source),
+        tree: Some(tree),
+    };
     match BuildFile::parse(&loaded.text) {
         Ok(file) => Ok(LoadedBuildFile { file, ..loaded }),
         Err(error) => Err(BuildFileProblem::Malformed { loaded: Box::new(loaded), error }),
@@ -159,19 +196,116 @@ fn session<'a>(environment: &'a Environment, local: &str) -> &'a str {
     environment.option(&format!("local-sessionid:{local}")).unwrap_or(&environment.session)
 }
 
+/// The ignore file of a directory of the client, as the Dockerfile frontend chooses it.
+struct Ignore {
+    name: String,
+    file: IgnoreFile,
+}
+
+impl Ignore {
+    /// Reads it. The build context may have one beside the build file, for that file alone.
+    async fn load(
+        gateway: &impl Gateway,
+        environment: &Environment,
+        build_file: &LoadedBuildFile,
+        local: &LocalContext<'_>,
+    ) -> Result<Self, GatewayError> {
+        if let (LocalContext::Main, Some(tree)) = (local, &build_file.tree) {
+            let name = format!("{}{DOCKERIGNORE}", build_file.filename);
+            if let Some(text) = read_ignore_file(gateway, tree, &name).await? {
+                return Ok(Self { file: IgnoreFile::parse(&text), name });
+            }
+        }
+        let name = local.name();
+        let (hint, shown) = match local {
+            LocalContext::Main => (name.to_owned(), "[internal]".to_owned()),
+            LocalContext::Named(_) => ("context:report".to_owned(), "[context report]".to_owned()),
+        };
+        // The same operation as the Dockerfile frontend's.
+        let source = Local {
+            follow_paths: vec![DOCKERIGNORE.to_owned()],
+            shared_key_hint: format!("{hint}-{DOCKERIGNORE}"),
+            without_differ: true,
+            ..Local::named(name, session(environment, name))
+        };
+        let source = source.build(&Display::named(format!("{shown} load {DOCKERIGNORE}")));
+        let text = match gateway.solve(&source).await {
+            Ok(tree) => read_ignore_file(gateway, &tree, DOCKERIGNORE).await,
+            Err(error) => Err(error),
+        };
+        let text = match text {
+            Err(error) if is_no_directory(&error) => None,
+            other => other?,
+        };
+        let file = IgnoreFile::parse(&text.unwrap_or_default());
+        Ok(Self { file, name: DOCKERIGNORE.to_owned() })
+    }
+
+    /// Why the daemon could not leave out what the file says, if it is for one of its lines.
+    fn refused(&self) -> Option<LoadReportError> {
+        let rule = self.file.refused()?;
+        let ignore_file = self.name.clone();
+        Some(LoadReportError::Pattern { ignore_file, line: rule.line, text: rule.text.clone() })
+    }
+}
+
+async fn read_ignore_file(
+    gateway: &impl Gateway,
+    tree: &Ref,
+    name: &str,
+) -> Result<Option<Vec<u8>>, GatewayError> {
+    match read_file(gateway, tree, name, SIZE_LIMIT).await {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A directory of the client in which reports may be.
+enum LocalContext<'a> {
+    /// The build context.
+    Main,
+    /// The one of the named context `report`.
+    Named(&'a str),
+}
+
+impl<'a> LocalContext<'a> {
+    /// Its name in the session.
+    fn name(&self) -> &'a str {
+        match self {
+            Self::Main => "context",
+            Self::Named(name) => name,
+        }
+    }
+}
+
 /// Reads every report that the location names, in the order of their paths.
 pub async fn reports(
     gateway: &impl Gateway,
     environment: &Environment,
+    build_file: &LoadedBuildFile,
     location: &ReportLocation,
     platform: &Platform,
 ) -> Result<Vec<LoadedReport>, LoadReportError> {
-    let tree = report_tree(gateway, environment, location, platform).await?;
-    let tree = gateway.solve(&tree).await?;
-    let paths = find(gateway, &tree, location).await.map_err(|error| match error {
-        LoadReportError::Gateway(error) if is_no_directory(&error) => not_found(location),
-        other => other,
-    })?;
+    let display = Display::named("[internal] load report");
+    let remote = match &location.context {
+        None => Err(LocalContext::Main),
+        Some(Context::Local(name)) => Err(LocalContext::Named(name)),
+        Some(Context::Http(url)) => Ok(source::http(url, "context", &display)),
+        Some(Context::Image(reference)) => {
+            Ok(source::image(reference, platform, source::ResolveMode::Default, &display))
+        }
+        Some(Context::OciLayout(layout)) => Ok(layout.build(platform, &display)),
+        Some(Context::Input(input, _)) => {
+            let mut inputs = gateway.inputs().await?;
+            let absent = || LoadReportError::NoInput(input.clone());
+            Ok(inputs.remove(input).flatten().ok_or_else(absent)?)
+        }
+    };
+    let (tree, paths) = match remote {
+        Ok(tree) => find(gateway, &tree, location).await?,
+        Err(local) => find_local(gateway, environment, build_file, location, &local).await?,
+    };
     let mut reports = Vec::new();
     for (path, size) in paths {
         let failed = |source| LoadReportError::Report { path: path.clone(), source };
@@ -184,48 +318,74 @@ pub async fn reports(
     Ok(reports)
 }
 
-async fn report_tree(
-    gateway: &impl Gateway,
+/// What the location names of a directory of the client, but for what fits the patterns.
+fn local_tree(
     environment: &Environment,
     location: &ReportLocation,
-    platform: &Platform,
-) -> Result<Output, LoadReportError> {
-    let local = |name: &str| {
-        // What a wildcard finds is followed when it is a link, what a folder holds is not.
-        let mut follow_paths = Vec::new();
-        if location.path != "." {
-            follow_paths.push(location.path.clone());
-        }
-        if !location.path.ends_with(".json") {
-            follow_paths.push(join(location.path.trim_matches('.'), "*.json"));
-        }
-        let source = Local {
-            follow_paths,
-            // Not the hint of ordinary builds: the daemon would drop their files for ours.
-            shared_key_hint: format!("suture-report-{name}"),
-            ..Local::named(name, session(environment, name))
-        };
-        source.build(&Display::named(format!("[internal] load report {}", location.path)))
+    local: &LocalContext<'_>,
+    exclude_patterns: Vec<String>,
+) -> Output {
+    let name = local.name();
+    // What a wildcard finds is followed when it is a link, what a folder holds is not.
+    let mut follow_paths = Vec::new();
+    if location.path != "." {
+        follow_paths.push(location.path.clone());
+    }
+    if !location.path.ends_with(".json") {
+        follow_paths.push(join(location.path.trim_matches('.'), "*.json"));
+    }
+    let source = Local {
+        follow_paths,
+        exclude_patterns,
+        // Not the hint of ordinary builds: the daemon would drop their files for ours.
+        shared_key_hint: format!("suture-report-{name}"),
+        ..Local::named(name, session(environment, name))
     };
-    let display = Display::named("[internal] load report");
-    Ok(match &location.context {
-        None => local("context"),
-        Some(Context::Local(name)) => local(name),
-        Some(Context::Http(url)) => source::http(url, "context", &display),
-        Some(Context::Image(reference)) => {
-            source::image(reference, platform, source::ResolveMode::Default, &display)
-        }
-        Some(Context::OciLayout(layout)) => layout.build(platform, &display),
-        Some(Context::Input(input, _)) => {
-            let mut inputs = gateway.inputs().await?;
-            let absent = || LoadReportError::NoInput(input.clone());
-            inputs.remove(input).flatten().ok_or_else(absent)?
-        }
-    })
+    source.build(&Display::named(format!("[internal] load report {}", location.path)))
+}
+
+/// The files that the location names in a directory of the client, but for what its ignore file hides.
+async fn find_local(
+    gateway: &impl Gateway,
+    environment: &Environment,
+    build_file: &LoadedBuildFile,
+    location: &ReportLocation,
+    local: &LocalContext<'_>,
+) -> Result<(Ref, Vec<(String, u64)>), LoadReportError> {
+    let ignore = Ignore::load(gateway, environment, build_file, local).await?;
+    let load = |patterns| local_tree(environment, location, local, patterns);
+    let (place, path) = match find(gateway, &load(ignore.file.patterns()), location).await {
+        Err(LoadReportError::NotFound { place, path }) => (place, path),
+        Err(error) => return Err(ignore.refused().unwrap_or(error)),
+        found => return found,
+    };
+    if ignore.file.patterns().is_empty() {
+        return Err(LoadReportError::NotFound { place, path });
+    }
+    // Is it hidden, or not there at all?
+    let Ok((_, hidden)) = find(gateway, &load(Vec::new()), location).await else {
+        return Err(LoadReportError::NotFound { place, path });
+    };
+    let path = hidden.into_iter().next().map_or(path, |(first, _)| first);
+    let line = ignore.file.hides(&path).map(|rule| (rule.line, rule.text.clone()));
+    Err(LoadReportError::Hidden { place, ignore_file: ignore.name, path, line })
 }
 
 /// The files that the location names, with their sizes.
 async fn find(
+    gateway: &impl Gateway,
+    source: &Output,
+    location: &ReportLocation,
+) -> Result<(Ref, Vec<(String, u64)>), LoadReportError> {
+    let tree = gateway.solve(source).await?;
+    let files = files(gateway, &tree, location).await.map_err(|error| match error {
+        LoadReportError::Gateway(error) if is_no_directory(&error) => not_found(location),
+        other => other,
+    })?;
+    Ok((tree, files))
+}
+
+async fn files(
     gateway: &impl Gateway,
     tree: &Ref,
     location: &ReportLocation,

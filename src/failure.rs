@@ -237,6 +237,16 @@ impl From<LoadReportError> for Failure {
                      folder can be given with --build-context report=FOLDER",
                 ),
             ),
+            LoadReportError::Hidden { ref path, .. } => {
+                let hint = format!("add a last line to it: !{path}");
+                return Self::new(Code::ReportNotFound, message, Some(&hint));
+            }
+            LoadReportError::Pattern { .. } => (
+                Code::ReportUnavailable,
+                Some(
+                    "the daemon takes no `[` without its `]`, no `\\` at the end and no `!` alone",
+                ),
+            ),
             LoadReportError::TooMany { .. } => (Code::ReportTooLarge, None),
             LoadReportError::NoInput(_) => (Code::OptionValue, None),
             LoadReportError::Report { source, .. } => report_code(&source),

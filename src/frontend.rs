@@ -97,7 +97,7 @@ async fn patch(
     let platform = request.platform.clone().unwrap_or_else(|| gateway.daemon().platform.clone());
     let (target, reports) = tokio::join!(
         probe::image(gateway, &request),
-        load_reports(gateway, environment, &request, &platform),
+        load_reports(gateway, environment, loaded, &request, &platform),
     );
     let (target, loaded_reports) = (target?, reports?);
     notices.vertex.get_or_insert_with(|| target.root.clone());
@@ -173,12 +173,13 @@ async fn patch(
 async fn load_reports(
     gateway: &impl Gateway,
     environment: &Environment,
+    build_file: &LoadedBuildFile,
     request: &Request,
     platform: &Platform,
 ) -> Result<Vec<LoadedReport>, Failure> {
     match &request.wanted {
         Wanted::Listed { reports: Some(location), .. } => {
-            Ok(context::reports(gateway, environment, location, platform).await?)
+            Ok(context::reports(gateway, environment, build_file, location, platform).await?)
         }
         Wanted::Listed { reports: None, .. } | Wanted::Everything => Ok(Vec::new()),
     }

@@ -34,6 +34,7 @@ pub mod llb;
 pub mod code;
 pub mod digest;
 pub mod glob;
+pub mod ignore;
 pub mod package;
 pub mod platform;
 pub mod reference;

@@ -1,6 +1,6 @@
-//! Version orders against what the real tools say.
+//! Version orders and ignore files against what the real tools say.
 //!
-//! The tables in `tests/data/versions` hold verdicts of the real tools on versions made here. With
+//! The tables in `tests/data` hold verdicts of the real tools on what was made here. With
 //! `UPDATE=1`, on a machine that has the tool, they are recorded anew.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering as AtomicOrdering};
 use std::{env, fs};
 
+use suture::ignore::IgnoreFile;
 use suture::pkgdb::apk::{self, Installed, World};
 use suture::version::apk::ApkVersion;
 use suture::version::deb::DebVersion;
@@ -445,4 +446,29 @@ fn apk_databases_as_apk() {
     let architecture = String::from_utf8(read("etc/apk/arch")).expect("a text");
     let found = installed.architecture().expect("one");
     assert_eq!(found.as_str(), architecture.trim());
+}
+
+/// What `moby/patternmatcher` says of patterns made here, asked as the daemon asks it, folder by folder: the
+/// number of the line that hides the path, `-`, or `refused`; the path; the lines of the ignore file with `|`
+/// between them.
+#[test]
+fn ignore_files_as_the_daemon_reads_them() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/ignore/patterns.tsv");
+    let table = fs::read_to_string(path).expect("the table");
+    let mut wrong = Vec::new();
+    for row in table.lines() {
+        let mut columns = row.splitn(3, '\t');
+        let mut column = || columns.next().expect("three columns");
+        let (verdict, path, lines) = (column(), column(), column());
+        let file = IgnoreFile::parse(lines.replace('|', "\n").as_bytes());
+        let ours = match (file.refused(), file.hides(path)) {
+            (Some(_), _) => "refused".to_owned(),
+            (None, Some(rule)) => rule.line.to_string(),
+            (None, None) => "-".to_owned(),
+        };
+        if ours != verdict {
+            wrong.push(format!("{row}: {ours}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ: {:#?}", wrong.len(), &wrong[..wrong.len().min(40)]);
 }

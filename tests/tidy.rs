@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["evidence", "fixes", "patch", "plan", "request", "result", "verify"],
     &["distro", "image", "pkgdb", "report", "repository"],
     &["llb"],
-    &["code", "digest", "glob", "package", "platform", "reference", "version"],
+    &["code", "digest", "glob", "ignore", "package", "platform", "reference", "version"],
     &["pb"],
 ];
 

@@ -18,6 +18,7 @@ use suture::gateway::{
     Daemon, EngineStatus, FileKind, FileStat, Gateway, GatewayError, ImageSource, Ref,
     ResolvedImage, Warning,
 };
+use suture::ignore::IgnoreFile;
 use suture::llb::capability::Capabilities;
 use suture::llb::exec::{Exec, Network, Sandbox};
 use suture::llb::source::ResolveMode;
@@ -239,6 +240,13 @@ impl<'a> FakeGateway<'a> {
         let (scheme, rest) = source.identifier.split_once("://").expect("a scheme");
         match scheme {
             "local" => {
+                let list = |key: &str| -> Vec<String> {
+                    let list = source.attrs.get(key);
+                    list.map_or_else(Vec::new, |list| serde_json::from_str(list).expect("a list"))
+                };
+                let follow_paths = list("local.followpaths");
+                let ignored =
+                    IgnoreFile::parse(list("local.excludepatterns").join("\n").as_bytes());
                 let solved = match self.scenario.locals.get(rest) {
                     None => {
                         let mut words = format!("no access allowed to dir \"{rest}\"");
@@ -247,15 +255,15 @@ impl<'a> FakeGateway<'a> {
                         }
                         Solved::Broken(status(UNKNOWN, &words))
                     }
-                    Some(tree) => Solved::Tree(match source.attrs.get("local.followpaths") {
-                        None => tree.clone(),
-                        Some(paths) => {
-                            let paths: Vec<String> = serde_json::from_str(paths).expect("a list");
-                            tree.following(&paths)
-                        }
-                    }),
+                    Some(_) if ignored.refused().is_some() => {
+                        Solved::Broken(status(UNKNOWN, "syntax error in pattern"))
+                    }
+                    Some(tree) => Solved::Tree(tree.following(&follow_paths).without(&ignored)),
                 };
-                (rest.to_owned(), solved)
+                let is_ignore_file = follow_paths == [".dockerignore"];
+                let name =
+                    if is_ignore_file { format!("ignore file of {rest}") } else { rest.to_owned() };
+                (name, solved)
             }
             "docker-image" | "oci-layout" => {
                 let name = rest.rsplit('/').next().unwrap_or_default();

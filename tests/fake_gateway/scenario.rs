@@ -148,8 +148,8 @@ pub(crate) const UNKNOWN: i32 = 2;
 /// The name that the frontend's own image has in every scenario.
 const FRONTEND: &str = "registry.example.org/suture:1";
 
-/// Names that a build file may have.
-const BUILD_FILES: [&str; 2] = ["Dockerfile", "patch.Dockerfile"];
+/// Names that a build file may have, and the ignore file of one.
+const BUILD_FILES: [&str; 3] = ["Dockerfile", "Dockerfile.dockerignore", "patch.Dockerfile"];
 
 /// What else a scenario or an image may have beside its snapshots.
 const FILES: &[&str] = &[

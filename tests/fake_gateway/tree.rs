@@ -7,6 +7,7 @@ use std::path::Path;
 use bytes::Bytes;
 use suture::gateway::{FileKind, FileStat};
 use suture::glob;
+use suture::ignore::IgnoreFile;
 
 /// Files by path; paths have no slash in front, the root is the empty path.
 #[derive(Clone, Debug, Default)]
@@ -148,8 +149,11 @@ impl Tree {
 
     /// What a client sends when only these paths are asked for: they, what is below them, the
     /// directories above them, and what they link to (`local.followpaths`). Links below them are
-    /// sent as they are, and may then lead nowhere.
+    /// sent as they are, and may then lead nowhere. Without patterns everything is sent.
     pub(crate) fn following(&self, patterns: &[String]) -> Self {
+        if patterns.is_empty() {
+            return self.clone();
+        }
         let mut wanted: Vec<String> = patterns.to_vec();
         let mut sent = BTreeMap::new();
         let mut followed = BTreeSet::new();
@@ -170,6 +174,12 @@ impl Tree {
             }
         }
         Self { nodes: sent }
+    }
+
+    /// Without what fits patterns (`local.excludepatterns`).
+    pub(crate) fn without(mut self, ignored: &IgnoreFile) -> Self {
+        self.nodes.retain(|path, _| ignored.hides(path).is_none());
+        self
     }
 }
 

@@ -131,9 +131,12 @@ pub fn report(text: &[u8]) -> Script {
     report_found(text.len()).expect_file("context", "/report.json", text, REPORT_PIECE)
 }
 
-/// The context's `report.json` is found, and has this many bytes.
+/// The context's `report.json` is found, and has this many bytes; no ignore file is.
 pub fn report_found(size: usize) -> Script {
     Script::default()
+        .expect(read("dockerfile", "Dockerfile.dockerignore"), Reply::absent())
+        .expect(solve("local://context"), Reply::tree("ignore file"))
+        .expect(read("ignore file", ".dockerignore"), Reply::absent())
         .expect(solve("local://context"), Reply::tree("context"))
         .expect(stat("context", "/report.json"), Reply::file(size))
 }
