@@ -5,8 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirEntry;
+use std::io::{Cursor, Read};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use tar::Archive;
 
 use crate::package::PackageName;
 use crate::patch::task::{
@@ -14,14 +18,15 @@ use crate::patch::task::{
     UnmetReason, Upgrade, path,
 };
 use crate::pkgdb::apk::{DATABASES, Installed, World, parse_files};
-use crate::pkgdb::{Attributes, Database, InstalledPackage};
+use crate::pkgdb::{Database, InstalledPackage};
 use crate::version::{Scheme, Version};
 
 use super::changes;
 use super::fetched::{self, digest_of, seconds_now};
 use super::links::{self, Last};
 use super::process::{self, Echo, Finished};
-use super::settle::{Remains, Trace};
+use super::scripts::Scripts;
+use super::settle::{CommonFile, Remains, Trace};
 use super::words::{self, Meaning};
 use super::{Failure, say};
 
@@ -52,6 +57,18 @@ const TRACES: &[Trace] = &[
     Trace::Folder("lib/apk/exec"),
     Trace::Folder("usr/lib/apk/exec"),
 ];
+
+/// Where apk keeps packages' scripts: a tar archive, compressed by apk 3.
+const SCRIPTS: [&str; 4] = [
+    "lib/apk/db/scripts.tar.gz",
+    "lib/apk/db/scripts.tar",
+    "usr/lib/apk/db/scripts.tar.gz",
+    "usr/lib/apk/db/scripts.tar",
+];
+/// Most bytes of that archive that are read.
+const SCRIPTS_LIMIT: u64 = 64 << 20;
+/// How gzip's files begin (RFC 1952, section 2.3.1).
+const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// Words of apk 2 and 3, when it has failed, by what they mean; the first row that matches decides. All
 /// kinds of trouble with an index are told after where it is.
@@ -449,18 +466,57 @@ fn lock(upgrades: &[Upgrade], files: &Path) -> Result<Lock, Failure> {
     Ok(Lock { goal: upgrades.iter().map(|upgrade| upgrade.name.clone()).collect(), packages })
 }
 
-/// The paths that both the old and the new version of an upgraded package have, or of busybox's links.
-fn common_files(lock: &Lock) -> BTreeMap<PathBuf, Option<Attributes>> {
+/// The files that both the old and the new version of an upgraded package have, and busybox's links.
+fn common_files(lock: &Lock) -> BTreeMap<PathBuf, CommonFile> {
     let list = |root: &str| parse_files(&database_bytes(Path::new(root)).unwrap_or_default());
     let (old, new) = (list(path::BASE), list("/"));
-    let mut common: BTreeMap<_, _> =
-        common_applets().into_iter().map(|path| (path, None)).collect();
+    let texts = scripts_of_packages(Path::new(path::BASE));
+    let at = |path: PathBuf| (path.clone(), CommonFile::at(path, None));
+    let mut common: BTreeMap<_, _> = common_applets().into_iter().map(at).collect();
     for name in &lock.goal {
         let (Some(old), Some(new)) = (old.get(name), new.get(name)) else { continue };
-        let in_both = old.iter().filter(|(path, _)| new.contains_key(*path));
-        common.extend(in_both.map(|(path, packaged)| (PathBuf::from(path), Some(*packaged))));
+        let scripts = Scripts::parse(texts.get(name).map_or("", String::as_str));
+        for (path, packaged) in old.iter().filter(|(path, _)| new.contains_key(*path)) {
+            let before = PathBuf::from(path);
+            let deeds = scripts.deeds(&before);
+            let file = CommonFile { before: before.clone(), packaged: Some(*packaged), deeds };
+            common.insert(before, file);
+        }
     }
     common
+}
+
+/// The scripts that have run when packages were installed, from apk's archive of them; none of an archive that
+/// cannot be read.
+fn scripts_of_packages(root: &Path) -> BTreeMap<PackageName, String> {
+    let mut texts: BTreeMap<PackageName, String> = BTreeMap::new();
+    let archive = SCRIPTS.iter().find_map(|file| links::read(root, Path::new(file)).ok());
+    let archive = archive.unwrap_or_default();
+    let archive: Box<dyn Read> = if archive.starts_with(GZIP) {
+        Box::new(MultiGzDecoder::new(Cursor::new(archive)))
+    } else {
+        Box::new(Cursor::new(archive))
+    };
+    let mut archive = Archive::new(archive.take(SCRIPTS_LIMIT));
+    for mut entry in archive.entries().into_iter().flatten().map_while(Result::ok) {
+        let path = entry.path().map(|path| path.display().to_string()).unwrap_or_default();
+        let Some(name) = package_of_script(&path) else { continue };
+        let mut bytes = Vec::new();
+        if entry.read_to_end(&mut bytes).is_ok() {
+            let text = texts.entry(name).or_default();
+            text.push_str(&String::from_utf8_lossy(&bytes));
+            text.push('\n');
+        }
+    }
+    texts
+}
+
+/// The package whose script is called so: `NAME-VERSION-rRELEASE.CHECKSUM.KIND`.
+fn package_of_script(file: &str) -> Option<PackageName> {
+    let is_run = ["pre-install", "post-install", "pre-upgrade", "post-upgrade", "trigger"];
+    let (rest, kind) = file.rsplit_once('.')?;
+    let (package, _checksum) = rest.rsplit_once('.').filter(|_| is_run.contains(&kind))?;
+    package.rsplitn(3, '-').nth(2)?.parse().ok()
 }
 
 fn common_applets() -> Vec<PathBuf> {
@@ -530,6 +586,19 @@ mod tests {
             ("ERROR: unable to select packages:\n  a-1:\n    breaks: world[!a]", None),
         ] {
             assert_eq!(words::meaning(MEANINGS, &failed(words)), kind, "{words}");
+        }
+    }
+
+    #[test]
+    fn packages_of_scripts() {
+        for (file, expected) in [
+            ("busybox-1.36.1-r29.Q1abc+/=.post-install", Some("busybox")),
+            ("a-b-1.0_git1-r0.Q1x.trigger", Some("a-b")),
+            ("busybox-1.36.1-r29.Q1abc.pre-deinstall", None),
+            ("odd", None),
+        ] {
+            let found = package_of_script(file);
+            assert_eq!(found.as_ref().map(PackageName::as_str), expected, "{file}");
         }
     }
 

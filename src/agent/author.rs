@@ -27,6 +27,17 @@ pub(super) struct Given {
     capabilities: Option<Vec<u8>>,
 }
 
+/// Where a file of a package had its attributes from before an author changed them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin<'a> {
+    /// The package, which gave it these.
+    Package(&'a Attributes),
+    /// The package's own script.
+    Script,
+    /// Nobody has recorded it.
+    Unknown,
+}
+
 impl Given {
     /// What this file or folder has.
     pub(super) fn of(path: &Path, metadata: &Metadata) -> io::Result<Self> {
@@ -47,9 +58,15 @@ impl Given {
     /// A difference to what the old version of the package gave is the author's, and stays. What the new
     /// version gives otherwise than the old one is the packager's, and holds: it may be a fix. Where the old
     /// version's is not known, as with dpkg, owner and capabilities stay, and the mode permits what both do.
-    pub(super) fn kept(&self, is: &Self, packaged: Option<&Attributes>) -> Self {
-        let Some(packaged) = packaged else {
-            return Self { mode: self.mode & is.mode, ..self.clone() };
+    /// Where a script of the package gave it something, only what both permit is the author's for sure.
+    pub(super) fn kept(&self, is: &Self, origin: Origin<'_>) -> Self {
+        let packaged = match origin {
+            Origin::Package(packaged) => packaged,
+            Origin::Unknown => return Self { mode: self.mode & is.mode, ..self.clone() },
+            Origin::Script => {
+                let capabilities = is.capabilities.clone().filter(|_| self.capabilities.is_some());
+                return Self { mode: self.mode & is.mode, capabilities, ..is.clone() };
+            }
         };
         let pick = |was, is, packaged| if is == packaged { was } else { is };
         let is_authors = self.capabilities.is_some() != packaged.is_capable
@@ -105,39 +122,67 @@ mod tests {
     #[test]
     fn what_is_the_authors_stays() {
         let packaged = |mode, is_capable| Attributes { mode, owner: 0, group: 0, is_capable };
-        for (what, was, is, packaged, expected) in [
+        let (plain, capable) = (packaged(0o755, false), packaged(0o755, true));
+        let setuid = packaged(0o4755, true);
+        for (what, was, is, origin, expected) in [
             (
                 "the author's",
                 given(0o600, 7, "a"),
                 given(0o755, 0, ""),
-                Some(packaged(0o755, false)),
+                Origin::Package(&plain),
                 given(0o600, 7, "a"),
             ),
             (
                 "capabilities taken away",
                 given(0o755, 0, ""),
                 given(0o755, 0, "b"),
-                Some(packaged(0o755, true)),
+                Origin::Package(&capable),
                 given(0o755, 0, ""),
             ),
             (
                 "the packager's",
                 given(0o4755, 0, "a"),
                 given(0o755, 7, "b"),
-                Some(packaged(0o4755, true)),
+                Origin::Package(&setuid),
                 given(0o755, 7, "b"),
             ),
             (
                 "of both, the packager's",
                 given(0o777, 7, ""),
                 given(0o700, 0, ""),
-                Some(packaged(0o755, false)),
+                Origin::Package(&plain),
                 given(0o700, 7, ""),
             ),
-            ("hardened", given(0o755, 0, ""), given(0o4755, 0, "b"), None, given(0o755, 0, "")),
-            ("loosened", given(0o777, 7, "a"), given(0o755, 0, ""), None, given(0o755, 7, "a")),
+            (
+                "hardened",
+                given(0o755, 0, ""),
+                given(0o4755, 0, "b"),
+                Origin::Unknown,
+                given(0o755, 0, ""),
+            ),
+            (
+                "loosened",
+                given(0o777, 7, "a"),
+                given(0o755, 0, ""),
+                Origin::Unknown,
+                given(0o755, 7, "a"),
+            ),
+            (
+                "setuid of an old script",
+                given(0o4755, 7, "a"),
+                given(0o755, 0, ""),
+                Origin::Script,
+                given(0o755, 0, ""),
+            ),
+            (
+                "hardened, against both scripts",
+                given(0o755, 0, ""),
+                given(0o4755, 7, "b"),
+                Origin::Script,
+                given(0o755, 7, ""),
+            ),
         ] {
-            assert_eq!(was.kept(&is, packaged.as_ref()), expected, "{what}");
+            assert_eq!(was.kept(&is, origin), expected, "{what}");
         }
     }
 

@@ -20,6 +20,7 @@ mod links;
 mod process;
 mod python;
 mod rpm;
+mod scripts;
 mod settle;
 mod words;
 

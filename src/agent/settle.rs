@@ -15,8 +15,9 @@ use crate::pkgdb::Attributes;
 
 use super::Failure;
 use super::attributes::{is_overlay, set_modified, xattrs};
-use super::author::Given;
+use super::author::{Given, Origin};
 use super::links::{self, Last, metadata};
+use super::scripts::Deeds;
 use super::{python, say};
 
 /// Most files that are named whose attributes are given back: authors may change those of a whole image.
@@ -44,10 +45,27 @@ pub(super) struct Remains {
     pub(super) traces: &'static [Trace],
     /// More such paths, relative, found in this image.
     pub(super) more_traces: Vec<PathBuf>,
-    /// Relative paths that the old and the new version of a package share, with what the old one gave
-    /// them, if the database says that. Those that the image had not are what its author had removed, and
-    /// go again.
-    pub(super) common_files: BTreeMap<PathBuf, Option<Attributes>>,
+    /// The files that the old and the new version of a package share, by where they are, relative to the root.
+    /// Those that the image had not are what its author had removed, and go again.
+    pub(super) common_files: BTreeMap<PathBuf, CommonFile>,
+}
+
+/// A file or folder that the old and the new version of a package share.
+#[derive(Clone, Debug)]
+pub(super) struct CommonFile {
+    /// Where it was before, relative to the root: mostly where it is.
+    pub(super) before: PathBuf,
+    /// What the old version gave it, if the database says that.
+    pub(super) packaged: Option<Attributes>,
+    /// What the scripts of the old version may have done to it.
+    pub(super) deeds: Deeds,
+}
+
+impl CommonFile {
+    /// One that is where it was, and that scripts leave alone.
+    pub(super) fn at(path: PathBuf, packaged: Option<Attributes>) -> Self {
+        Self { before: path, packaged, deeds: Deeds::default() }
+    }
 }
 
 /// A path below the root that ends as it was before.
@@ -74,6 +92,9 @@ const TRACES_OF_SCRIPTS: &[Trace] = &[
     Trace::File("etc/subuid-"),
     Trace::File("etc/subgid-"),
 ];
+
+/// What package managers call the copy of a file that they do not replace, or that they have replaced.
+const COPIES: &[&str] = &[".apk-new", ".rpmnew", ".rpmorig", ".rpmsave", ".dpkg-dist", ".dpkg-new"];
 
 /// A point in time of the clock that file systems use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,6 +128,7 @@ pub(super) fn run(settle: &Settle<'_>) -> Result<(), Failure> {
         Failure::new(kind, format!("cannot settle the tree: {error}"))
     };
     settle.undo_traces().map_err(failure)?;
+    settle.undo_copies_beside_mounts().map_err(failure)?;
     settle.remove_what_was_left_out().map_err(failure)?;
     settle.give_back_attributes().map_err(failure)?;
     settle.restore_times().map_err(failure)
@@ -135,6 +157,23 @@ impl Settle<'_> {
             }
         }
         self.remains.more_traces.iter().try_for_each(|path| self.undo(path))
+    }
+
+    /// Removes what a package manager put beside a file that it took for edited: the build step mounts its own
+    /// `/etc/hosts` and `/etc/resolv.conf` over the image's.
+    fn undo_copies_beside_mounts(&self) -> io::Result<()> {
+        for mounted in mount_points()? {
+            let Ok(path) = mounted.strip_prefix(self.root) else { continue };
+            if metadata(&mounted)?.is_none_or(|found| !found.is_file()) {
+                continue;
+            }
+            for suffix in COPIES {
+                let mut copy = path.as_os_str().to_owned();
+                copy.push(suffix);
+                self.undo(Path::new(&copy))?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes what is at this path what it was; times follow in [`Self::restore_times`].
@@ -188,10 +227,11 @@ impl Settle<'_> {
     fn remove_what_was_left_out(&self) -> io::Result<()> {
         let needed = self.needed_by_links()?;
         let mut folders = BTreeSet::new();
-        for path in self.remains.common_files.keys() {
+        for (path, file) in &self.remains.common_files {
             let now = self.root.join(path);
             let Some(is) = metadata(&now)? else { continue };
-            let is_kept = links::resolve(self.base, path, Last::Kept)?.is_some();
+            let is_kept = file.deeds.take_away
+                || links::resolve(self.base, &file.before, Last::Kept)?.is_some();
             if is_kept || Moment::changed(&is) < self.began {
                 continue;
             }
@@ -219,9 +259,10 @@ impl Settle<'_> {
     /// What the links of upgraded packages lead to, step by step, where something was before.
     fn needed_by_links(&self) -> io::Result<BTreeSet<PathBuf>> {
         let mut needed = BTreeSet::new();
-        for path in self.remains.common_files.keys() {
+        for (path, file) in &self.remains.common_files {
             let Some(is) = metadata(&self.root.join(path))? else { continue };
-            if !is.is_symlink() || links::resolve(self.base, path, Last::Followed)?.is_none() {
+            let was = links::resolve(self.base, &file.before, Last::Followed)?;
+            if !is.is_symlink() || was.is_none() {
                 continue;
             }
             let mut next = links::resolve(self.root, path, Last::Kept)?;
@@ -236,23 +277,29 @@ impl Settle<'_> {
     /// Gives files and folders of upgraded packages what the image's author had given them.
     fn give_back_attributes(&self) -> io::Result<()> {
         let mut given_back: usize = 0;
-        for (path, packaged) in &self.remains.common_files {
+        for (path, file) in &self.remains.common_files {
             let now = self.root.join(path);
             let Some(is) = metadata(&now)? else { continue };
             if Moment::changed(&is) < self.began {
                 continue;
             }
-            let Some(before) = links::resolve(self.base, path, Last::Kept)? else { continue };
+            let before = links::resolve(self.base, &file.before, Last::Kept)?;
+            let Some(before) = before else { continue };
             let was = before.symlink_metadata()?;
             // dpkg, which records nothing, leaves folders that are there as they are, and gives configuration what
             // the old file had: what is different after that is the work of scripts.
-            let by_scripts = packaged.is_none() && (is.is_dir() || path.starts_with("etc"));
+            let by_scripts = file.packaged.is_none() && (is.is_dir() || path.starts_with("etc"));
             let has_its_own = (is.is_file() || is.is_dir()) && !by_scripts;
             if was.file_type() != is.file_type() || !has_its_own {
                 continue;
             }
             let (was, is) = (Given::of(&before, &was)?, Given::of(&now, &is)?);
-            let kept = was.kept(&is, packaged.as_ref());
+            let origin = match &file.packaged {
+                _ if file.deeds.change => Origin::Script,
+                Some(packaged) => Origin::Package(packaged),
+                None => Origin::Unknown,
+            };
+            let kept = was.kept(&is, origin);
             if kept != is {
                 kept.give(&now, &is)?;
                 given_back += 1;
@@ -458,7 +505,8 @@ mod tests {
         }
 
         fn settle(&self, scripts_compile: bool, latest: Option<i64>, packaged: &[&str]) {
-            let common_files = packaged.iter().map(|path| (PathBuf::from(path), None)).collect();
+            let common = |path: &&str| (PathBuf::from(path), CommonFile::at(path.into(), None));
+            let common_files = packaged.iter().map(common).collect();
             run(&Settle {
                 root: &self.0.join("root"),
                 base: &self.0.join("base"),

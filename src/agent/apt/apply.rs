@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use crate::package::{Architecture, PackageName};
 use crate::patch::task::{Lock, LockedPackage, path};
-use crate::pkgdb::{Attributes, extended_states};
+use crate::pkgdb::extended_states;
 
 use super::super::Failure;
 use super::super::process::Echo;
-use super::super::settle::{Remains, Trace};
+use super::super::scripts::Scripts;
+use super::super::settle::{CommonFile, Remains, Trace};
 use super::super::{fetched, lift, links};
 use super::diversions::Diversions;
 
@@ -210,37 +211,47 @@ fn files_to_replace(lock: &Lock) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The paths at which a file of an upgraded package was before and is after, diversions followed; of their
+/// The files of upgraded packages that were there before and are after, diversions followed; of their
 /// attributes dpkg keeps no record.
-///
-/// A file whose diversion came or went with the upgrade is in another place: what was there before was not it.
-fn common_files(lock: &Lock) -> BTreeMap<PathBuf, Option<Attributes>> {
+fn common_files(lock: &Lock) -> BTreeMap<PathBuf, CommonFile> {
     let (base, root) = (Path::new(path::BASE), Path::new("/"));
-    let (before, after) = (Diversions::of(base), Diversions::of(root));
+    let (diverted_before, diverted) = (Diversions::of(base), Diversions::of(root));
+    let relative = |place: &str| place.strip_prefix('/').map(PathBuf::from);
     let mut common = BTreeMap::new();
     for package in &lock.packages {
         let (Some(old), Some(new)) = (file_list(base, package), file_list(root, package)) else {
             continue;
         };
+        let scripts = scripts(base, package);
         let old: BTreeSet<&str> = old.lines().collect();
-        common.extend(
-            new.lines()
-                .filter(|line| old.contains(line))
-                .map(|line| (before.place(&package.name, line), after.place(&package.name, line)))
-                .filter(|(was, is)| was == is)
-                .filter_map(|(_, place)| place.strip_prefix('/'))
-                .filter(|place| !place.is_empty() && *place != ".")
-                .map(|place| (PathBuf::from(place), None)),
-        );
+        for line in new.lines().filter(|line| old.contains(line) && !matches!(*line, "/" | "/.")) {
+            let before = relative(diverted_before.place(&package.name, line));
+            let now = relative(diverted.place(&package.name, line));
+            if let (Some(before), Some(now)) = (before, now) {
+                let deeds = scripts.deeds(&before);
+                common.insert(now, CommonFile { before, packaged: None, deeds });
+            }
+        }
     }
     common
 }
 
-/// dpkg's list of a package's files; one with `Multi-Arch: same` has its architecture in the name.
+/// The scripts of a package that have run when it was installed.
+fn scripts(root: &Path, package: &LockedPackage) -> Scripts {
+    let texts = ["preinst", "postinst"].into_iter().filter_map(|kind| info(root, package, kind));
+    Scripts::parse(&texts.collect::<Vec<_>>().join("\n"))
+}
+
+/// dpkg's list of a package's files.
 fn file_list(root: &Path, package: &LockedPackage) -> Option<String> {
+    info(root, package, "list")
+}
+
+/// What dpkg keeps of a package; one with `Multi-Arch: same` has its architecture in the name.
+fn info(root: &Path, package: &LockedPackage, kind: &str) -> Option<String> {
     let folder = Path::new("var/lib/dpkg/info");
     let LockedPackage { name, architecture, .. } = package;
-    [format!("{name}.list"), format!("{name}:{architecture}.list")]
+    [format!("{name}.{kind}"), format!("{name}:{architecture}.{kind}")]
         .iter()
         .find_map(|file| links::read(root, &folder.join(file)).ok())
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())

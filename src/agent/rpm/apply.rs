@@ -16,7 +16,8 @@ use super::super::Failure;
 use super::super::author::PERMISSIONS;
 use super::super::fetched;
 use super::super::process::Echo;
-use super::super::settle::{Remains, Trace};
+use super::super::scripts::Scripts;
+use super::super::settle::{CommonFile, Remains, Trace};
 use super::database::InMemory;
 use super::package_file::{self, Transaction};
 use super::{KEYS, books, keys};
@@ -58,6 +59,7 @@ pub(in super::super) fn run(
     }
     let names: BTreeSet<&PackageName> = lock.goal.iter().collect();
     let (installed, before) = (super::installed()?, file_lists(&names)?);
+    let scripts = scripts(&names)?;
     let transaction = Transaction {
         configuration: &configuration,
         signature: super::signature(manager, &configuration),
@@ -82,28 +84,32 @@ pub(in super::super) fn run(
             .filter(|log| is_empty("/", log) && is_empty(path::BASE, log))
             .map(PathBuf::from)
             .collect(),
-        common_files: common_files(&before, &after),
+        common_files: common_files(before, &after, &scripts),
     })
 }
 
-/// The relative paths of the files of packages, by package, with what the packages give them.
-type FileLists = BTreeMap<String, BTreeMap<PathBuf, Attributes>>;
+/// A file of a package, as rpm lists it.
+struct Listed {
+    attributes: Attributes,
+    /// Whether the package has only its name: what is there, scripts or programs have made.
+    is_ghost: bool,
+}
+
+/// The files of packages by package and by path, relative to the root.
+type FileLists = BTreeMap<String, BTreeMap<PathBuf, Listed>>;
 
 /// What rpm is to say of each file; where no file of a package has capabilities, rpm says `(none)`.
 const FILE: &str = "[%{=NAME}\\t%{FILEMODES:octal}\\t%{FILEUSERNAME}\\t%{FILEGROUPNAME}\\t%{FILECAPS}\\t\
-                    %{FILENAMES}\\n]";
+                    %{FILEFLAGS:fflags}\\t%{FILENAMES}\\n]";
 
 fn file_lists(names: &BTreeSet<&PackageName>) -> Result<FileLists, Failure> {
-    let mut arguments = vec!["-q", "--queryformat", FILE];
-    arguments.extend(names.iter().map(|name| name.as_str()));
-    // A new dependency is not there before, which rpm calls a failure.
-    let finished = super::rpm(&arguments, Echo::Hidden)?;
     let (users, groups) = (Numbers::read("/etc/passwd"), Numbers::read("/etc/group"));
     let mut lists = FileLists::new();
-    for line in finished.stdout.lines() {
-        let mut fields = line.splitn(6, '\t');
+    for line in query(FILE, names)?.lines() {
+        let mut fields = line.splitn(7, '\t');
         let mut field = || fields.next().unwrap_or_default();
-        let (name, mode, user, group, capabilities) = (field(), field(), field(), field(), field());
+        let (name, mode, user, group) = (field(), field(), field(), field());
+        let (capabilities, flags) = (field(), field());
         let (Some(file), Ok(mode)) = (field().strip_prefix('/'), u32::from_str_radix(mode, 8))
         else {
             continue;
@@ -114,9 +120,31 @@ fn file_lists(names: &BTreeSet<&PackageName>) -> Result<FileLists, Failure> {
             group: groups.of(group),
             is_capable: !matches!(capabilities, "" | "(none)"),
         };
-        lists.entry(name.to_owned()).or_default().insert(PathBuf::from(file), attributes);
+        let listed = Listed { attributes, is_ghost: flags.contains(GHOST) };
+        lists.entry(name.to_owned()).or_default().insert(PathBuf::from(file), listed);
     }
     Ok(lists)
+}
+
+/// The letter of `:fflags` for `%ghost`.
+const GHOST: char = 'g';
+
+/// What rpm is to say of the scripts that have run when a package was installed, a line first that none of them has.
+const SCRIPTS: &str =
+    "\\f%{NAME}\\n%{PRETRANS}\\n%{PREIN}\\n%{POSTIN}\\n%{POSTTRANS}\\n[%{TRIGGERSCRIPTS}\\n]";
+
+fn scripts(names: &BTreeSet<&PackageName>) -> Result<BTreeMap<String, Scripts>, Failure> {
+    let listed = query(SCRIPTS, names)?;
+    let packages = listed.split('\x0c').filter_map(|package| package.split_once('\n'));
+    Ok(packages.map(|(name, text)| (name.to_owned(), Scripts::parse(text))).collect())
+}
+
+/// What rpm says of installed packages, in a format of its own.
+fn query(format: &str, names: &BTreeSet<&PackageName>) -> Result<String, Failure> {
+    let mut arguments = vec!["-q", "--queryformat", format];
+    arguments.extend(names.iter().map(|name| name.as_str()));
+    // A new dependency is not there before, which rpm calls a failure.
+    Ok(super::rpm(&arguments, Echo::Hidden)?.stdout)
 }
 
 /// The numbers of users or groups by their names (passwd(5), group(5)).
@@ -139,13 +167,23 @@ impl Numbers {
     }
 }
 
-/// The paths that both the old and the new version of an upgraded package have, with what the old one gave.
-fn common_files(before: &FileLists, after: &FileLists) -> BTreeMap<PathBuf, Option<Attributes>> {
+/// The files that both the old and the new version of an upgraded package have.
+fn common_files(
+    before: FileLists,
+    after: &FileLists,
+    scripts: &BTreeMap<String, Scripts>,
+) -> BTreeMap<PathBuf, CommonFile> {
     let mut common = BTreeMap::new();
     for (name, old) in before {
-        let Some(new) = after.get(name) else { continue };
-        let in_both = old.iter().filter(|(path, _)| new.contains_key(*path));
-        common.extend(in_both.map(|(path, packaged)| (path.clone(), Some(*packaged))));
+        let Some(new) = after.get(&name) else { continue };
+        for (path, listed) in old.into_iter().filter(|(path, _)| new.contains_key(path)) {
+            let mut deeds =
+                scripts.get(&name).map(|scripts| scripts.deeds(&path)).unwrap_or_default();
+            deeds.take_away |= listed.is_ghost;
+            let before = path.clone();
+            let packaged = Some(listed.attributes);
+            common.insert(path, CommonFile { before, packaged, deeds });
+        }
     }
     common
 }

@@ -215,9 +215,9 @@ fn small_package(package: &SmallPackage, architecture: &str) -> ApkPackage {
     let own = format!("usr/share/{name}");
     files.extend([folder("usr"), folder("usr/share"), folder(&own)]);
     files.push(text(&format!("{own}/version"), format!("{version}\n")));
-    let script = package.post_upgrade.map(|script| {
+    let script = package.script.map(|(when, script)| {
         let script = format!("#!/bin/sh\nset -e\n{script}\n");
-        (".post-upgrade".to_owned(), script.into_bytes())
+        (format!(".{when}"), script.into_bytes())
     });
     let depends = (!depends.is_empty()).then(|| ('D', depends.to_owned()));
     ApkPackage {

@@ -42,8 +42,8 @@ pub struct SmallPackage {
     pub depends: &'static str,
     /// Its files with their text.
     pub files: &'static [(&'static str, &'static str)],
-    /// What it does after an upgrade.
-    pub post_upgrade: Option<&'static str>,
+    /// What it does, and after what: `post-install` or `post-upgrade`.
+    pub script: Option<(&'static str, &'static str)>,
 }
 
 /// The packages of ours that are in the image.
@@ -57,7 +57,7 @@ pub const INSTALLED: [SmallPackage; 3] = [
 ];
 
 /// The packages of ours that the repository has.
-pub const SERVED: [SmallPackage; 4] = [
+pub const SERVED: [SmallPackage; 6] = [
     // An update that changes a configuration file which the image's author has changed too.
     SmallPackage {
         files: &[("etc/lab-conffile.conf", "colour = red\n")],
@@ -66,8 +66,33 @@ pub const SERVED: [SmallPackage; 4] = [
     small("lab-dependency", "1.0-r0"),
     // An update whose script writes a log.
     SmallPackage {
-        post_upgrade: Some("echo \"lab-logger: $1 after $2\" >> /var/log/lab-logger.log"),
+        script: Some((
+            "post-upgrade",
+            "echo \"lab-logger: $1 after $2\" >> /var/log/lab-logger.log",
+        )),
         ..small("lab-logger", "1.1-r0")
+    },
+    // Installed by a single scenario: its script moved a file away and made a program setuid, which the update's
+    // does not; and a file that every build step has its own of.
+    SmallPackage {
+        files: &[
+            ("etc/lab-own.conf", "colour = blue\n"),
+            ("etc/lab-own.tool", "one\n"),
+            ("etc/resolv.conf", "nameserver 192.0.2.1\n"),
+        ],
+        script: Some((
+            "post-install",
+            "cd /etc\nmv lab-own.conf lab-own.moved\nchmod u+s lab-own.tool",
+        )),
+        ..small("lab-own", "1.0-r0")
+    },
+    SmallPackage {
+        files: &[
+            ("etc/lab-own.conf", "colour = red\n"),
+            ("etc/lab-own.tool", "two\n"),
+            ("etc/resolv.conf", "nameserver 192.0.2.2\n"),
+        ],
+        ..small("lab-own", "1.1-r0")
     },
     // An update that needs a package more.
     SmallPackage { depends: "lab-dependency", ..small("lab-newdep", "1.1-r0") },
@@ -75,5 +100,5 @@ pub const SERVED: [SmallPackage; 4] = [
 
 /// A small package with nothing special.
 const fn small(name: &'static str, version: &'static str) -> SmallPackage {
-    SmallPackage { name, version, depends: "", files: &[], post_upgrade: None }
+    SmallPackage { name, version, depends: "", files: &[], script: None }
 }

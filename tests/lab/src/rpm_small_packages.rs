@@ -70,7 +70,7 @@ pub const CHANGED_CONFIGURATION: [(&str, &str); 2] =
 pub const STRIPPED: &str = "/usr/share/doc/lab-documented";
 
 /// All of them.
-pub const SMALL_PACKAGES: [SmallPackage; 37] = [
+pub const SMALL_PACKAGES: [SmallPackage; 39] = [
     // Versions whose order only rpm's own rules tell.
     small("lab-tilde", "2.0~rc1-1", Place::Installed),
     small("lab-tilde", "2.0-1", Place::Updates),
@@ -125,6 +125,30 @@ pub const SMALL_PACKAGES: [SmallPackage; 37] = [
         files: &[("/var/lib/lab-logger", Kind::Folder, "")],
         script: "echo \"lab-logger: $1\" >> /var/log/lab-logger.log",
         ..small("lab-logger", "1.1-1", Place::Updates)
+    },
+    // Installed by a single scenario: its script moved a file away and made a program setuid, which the update's
+    // does not; a file of which the package has only the name; and one that every build step has its own of.
+    SmallPackage {
+        files: &[
+            ("/etc/resolv.conf", Kind::Configuration, "nameserver 192.0.2.1\n"),
+            ("/usr/share/lab-own/data", Kind::Plain, "one\n"),
+            ("/usr/share/lab-own/removed", Kind::Plain, "one\n"),
+            ("/usr/share/lab-own/tool", Kind::Plain, "one\n"),
+            ("/usr/share/lab-own/state", Kind::Ghost, ""),
+        ],
+        script: "cd /usr/share/lab-own\nmv data moved\nchmod u+s tool",
+        ..small("lab-own", "1.0-1", Place::Base)
+    },
+    SmallPackage {
+        files: &[
+            ("/etc/resolv.conf", Kind::Configuration, "nameserver 192.0.2.2\n"),
+            ("/usr/share/lab-own/data", Kind::Plain, "two\n"),
+            ("/usr/share/lab-own/removed", Kind::Plain, "two\n"),
+            ("/usr/share/lab-own/tool", Kind::Plain, "two\n"),
+            ("/usr/share/lab-own/state", Kind::Ghost, ""),
+        ],
+        script: "echo new > /usr/share/lab-own/state",
+        ..small("lab-own", "1.1-1", Place::Updates)
     },
     // Two updates that change what the image's author has changed too.
     SmallPackage {
