@@ -33,16 +33,20 @@ pub(super) fn check(package: &LockedPackage, files: &Path) -> Result<(), Failure
     Err(Failure::new(AgentFailure::Untrusted, message))
 }
 
-fn cached(package: &LockedPackage) -> PathBuf {
-    Path::new(path::CACHE).join(package.digest.as_str().replace(':', "-"))
+/// Where the cache keeps content with this digest; `kind` tells packages from the rest.
+pub(super) fn kept(kind: &str, digest: &Digest) -> PathBuf {
+    Path::new(path::CACHE).join(format!("{kind}{}", digest.as_str().replace(':', "-")))
 }
+
+/// What the names of packages in the cache begin with.
+const PACKAGE: &str = "";
 
 /// Takes a package that an earlier fetch has downloaded.
 ///
 /// Other images' fetches have written to the cache, and apt would trust a file of the right size,
 /// so only a file with the right digest is taken. Anything else is left to apt.
 pub(super) fn take_from_cache(package: &LockedPackage, files: &Path) {
-    let file = cached(package);
+    let file = kept(PACKAGE, &package.digest);
     if digest_of(&file).is_ok_and(|digest| digest == package.digest) {
         let target = files.join(&package.file);
         if std::fs::copy(&file, &target).is_err() {
@@ -53,7 +57,7 @@ pub(super) fn take_from_cache(package: &LockedPackage, files: &Path) {
 
 /// Keeps a package for later fetches; without it they download it again.
 pub(super) fn put_into_cache(package: &LockedPackage, files: &Path) {
-    let (file, kept) = (files.join(&package.file), cached(package));
+    let (file, kept) = (files.join(&package.file), kept(PACKAGE, &package.digest));
     if !kept.exists() && std::fs::copy(file, &kept).is_err() {
         drop(std::fs::remove_file(&kept));
     }

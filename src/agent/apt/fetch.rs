@@ -16,7 +16,7 @@ use super::super::fetched::{check, put_into_cache, seconds_now, take_from_cache}
 use super::super::process::Echo;
 use super::super::{Failure, say};
 use super::output::Policy;
-use super::{output, spelled};
+use super::{indexes, output, spelled};
 
 /// Most packages whose being kept back is looked into.
 const EXPLAIN_LIMIT: usize = 20;
@@ -33,7 +33,7 @@ pub(in super::super) fn run(
         .ok_or_else(|| Failure::new(AgentFailure::PackageManager, "no package is installed"))?;
     let mut resolution = None;
     for (number, repositories) in (1..).zip(&task.repositories) {
-        let apt =
+        let mut apt =
             Apt { options: options(repositories, number)?, database: &database, native: &native };
         let last = number == task.repositories.len();
         apt.update()?;
@@ -139,6 +139,10 @@ fn options(repositories: &Repositories, number: usize) -> Result<Vec<String>, Fa
     add("Acquire::http::Timeout=30".to_owned());
     // Without it `--print-uris` leaves out the digests.
     add("Acquire::ForceHash=SHA256".to_owned());
+    // Parsed at once, and thrown away: packing them again takes longer than all else.
+    add("Acquire::GzipIndexes=false".to_owned());
+    // What an update without indexes would take for left over, the next one needs.
+    add("APT::Get::List-Cleanup=false".to_owned());
     // Our folder is thrown away, so apt's caches cost nothing there and save the next call time.
     add("Dir::Cache::pkgcache=pkgcache.bin".to_owned());
     add("Dir::Cache::srcpkgcache=srcpkgcache.bin".to_owned());
@@ -174,8 +178,37 @@ impl Apt<'_> {
         super::run(program, &all, echo)
     }
 
-    fn update(&self) -> Result<(), Failure> {
-        let finished = self.call("apt-get", &strings(&["update", "-q"]), Echo::Shown)?;
+    /// Gets the indexes, as far as they are not known yet.
+    fn update(&mut self) -> Result<(), Failure> {
+        let arguments = ["indextargets", "--no-release-info", "--format", indexes::Target::FORMAT];
+        // apt before 1.1 does not know it.
+        let listed = self.call("apt-get", &strings(&arguments), Echo::Hidden)?;
+        let targets = indexes::targets(&listed.stdout);
+        if !listed.is_success() || targets.is_empty() {
+            return self.ask(&[]);
+        }
+        self.options.extend(indexes::without_others(&targets));
+        self.ask(&indexes::without_packages())?;
+        let named = indexes::named(&targets);
+        // All are tried: apt asks only for what is missing.
+        let missing = named.iter().filter(|index| !index.take_from_cache()).count();
+        if missing > 0 {
+            self.ask(&[])?;
+        }
+        let needed = Path::new(path::WORK).join("needed");
+        let lists = Path::new(path::WORK).join("lists");
+        if indexes::cut_down(&named, self.database, &lists, &needed)?.is_some() {
+            let option = format!("Dir::State::lists={}", needed.display());
+            self.options.extend(["-o".to_owned(), option]);
+        }
+        Ok(())
+    }
+
+    fn ask(&self, further: &[String]) -> Result<(), Failure> {
+        // What apt would parse at its end is cut down first.
+        let mut arguments = strings(&["update", "-q", "-o", "pkgCacheFile::Generate=false"]);
+        arguments.extend_from_slice(further);
+        let finished = self.call("apt-get", &arguments, Echo::Shown)?;
         if !finished.is_success() || output::update_is_incomplete(&finished.stderr) {
             return Err(super::failure("apt-get update", &finished));
         }

@@ -3,6 +3,7 @@
 pub(super) mod apply;
 mod diversions;
 pub(super) mod fetch;
+mod indexes;
 mod output;
 
 use std::collections::BTreeSet;
