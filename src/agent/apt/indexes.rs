@@ -137,6 +137,13 @@ fn digests(release: &[u8]) -> BTreeMap<String, Digest> {
     let Some(Ok(stanza)) = stanzas(text.get(..end).unwrap_or_default()).next() else {
         return BTreeMap::new();
     };
+    // Without an architecture `all`, or support for it, apt does not ask for its index, though it is named.
+    let without_all = stanza
+        .field("No-Support-for-Architecture-all")
+        .is_some_and(|field| field.first == PACKAGES.as_bytes())
+        || stanza.field("Architectures").is_some_and(|field| {
+            !field.first.split(u8::is_ascii_whitespace).any(|word| word == b"all")
+        });
     let lines = stanza.field("SHA256").into_iter().flat_map(Field::continuation);
     lines
         .filter_map(|line| {
@@ -144,6 +151,7 @@ fn digests(release: &[u8]) -> BTreeMap<String, Digest> {
             let digest = format!("sha256:{}", words.next()?).parse().ok()?;
             Some((words.nth(1)?.to_owned(), digest))
         })
+        .filter(|(name, _)| !(without_all && name.contains("/binary-all/")))
         .collect()
 }
 
@@ -388,8 +396,10 @@ mod tests {
         names.sort_unstable();
         assert_eq!(names, ["main/binary-amd64/Packages", "q"]);
         assert_eq!(found["q"].as_str(), format!("sha256:{signed}"));
-        let detached = format!("SHA256:\n {signed} 12 p\n");
-        assert!(digests(detached.as_bytes()).contains_key("p"));
+        let detached = format!("SHA256:\n {signed} 12 p\n {signed} 1 main/binary-all/Packages\n");
+        assert_eq!(digests(detached.as_bytes()).len(), 2);
+        let detached = format!("No-Support-for-Architecture-all: Packages\n{detached}");
+        assert!(digests(detached.as_bytes()).keys().eq(["p"]));
     }
 
     #[test]
