@@ -109,9 +109,9 @@ pub(super) fn named(targets: &[Target]) -> Vec<Index> {
             let Some(prefix) = target.release() else { return Some(Index { file, digest: None }) };
             let names = releases.entry(prefix).or_insert_with_key(|prefix| {
                 let read = |name| fs::read(format!("{prefix}{name}")).ok();
-                Some(digests(&read("InRelease").or_else(|| read("Release"))?))
+                digests(&read("InRelease").or_else(|| read("Release"))?)
             });
-            // Without a release file, apt itself decides.
+            // Without digests that we can read, apt itself decides.
             let Some(names) = names else { return Some(Index { file, digest: None }) };
             let digest = names.get(&target.key).cloned();
             let packed = || names.keys().any(|name| is_packed(name, &target.key));
@@ -124,19 +124,18 @@ fn is_packed(name: &str, key: &str) -> bool {
     name.strip_prefix(key).is_some_and(|extension| extension.starts_with('.'))
 }
 
-/// The SHA-256 digests of a release file, by name: lines of digest, size, and name.
+/// The SHA-256 digests of a release file, by name: lines of digest, size, and name. `None` without any: an index
+/// must not pass for absent because its release has other digests.
 ///
 /// In `InRelease` the text stands between the lines of a signature (RFC 9580, 7), which apt has
 /// checked; it refuses a file with anything beside them.
-fn digests(release: &[u8]) -> BTreeMap<String, Digest> {
+fn digests(release: &[u8]) -> Option<BTreeMap<String, Digest>> {
     let text = memmem::find(release, b"-----BEGIN PGP SIGNED MESSAGE-----")
         .and_then(|start| release.get(start..))
         .and_then(|signed| signed.get(memmem::find(signed, b"\n\n")?..))
         .unwrap_or(release);
     let end = memmem::find(text, b"\n-----BEGIN PGP SIGNATURE-----").unwrap_or(text.len());
-    let Some(Ok(stanza)) = stanzas(text.get(..end).unwrap_or_default()).next() else {
-        return BTreeMap::new();
-    };
+    let stanza = stanzas(text.get(..end)?).next()?.ok()?;
     // Without an architecture `all`, or support for it, apt does not ask for its index, though it is named.
     let without_all = stanza
         .field("No-Support-for-Architecture-all")
@@ -145,14 +144,18 @@ fn digests(release: &[u8]) -> BTreeMap<String, Digest> {
             !field.first.split(u8::is_ascii_whitespace).any(|word| word == b"all")
         });
     let lines = stanza.field("SHA256").into_iter().flat_map(Field::continuation);
-    lines
-        .filter_map(|line| {
-            let mut words = str::from_utf8(line).ok()?.split_ascii_whitespace();
-            let digest = format!("sha256:{}", words.next()?).parse().ok()?;
-            Some((words.nth(1)?.to_owned(), digest))
-        })
-        .filter(|(name, _)| !(without_all && name.contains("/binary-all/")))
-        .collect()
+    let digests = lines.map(|line| {
+        let mut words = str::from_utf8(line).ok()?.split_ascii_whitespace();
+        let digest = format!("sha256:{}", words.next()?).parse().ok()?;
+        let name = words.nth(1)?;
+        Some((name.strip_prefix("./").unwrap_or(name).to_owned(), digest))
+    });
+    let mut digests: BTreeMap<String, Digest> = digests.collect::<Option<_>>()?;
+    if digests.is_empty() {
+        return None;
+    }
+    digests.retain(|name, _| !(without_all && name.contains("/binary-all/")));
+    Some(digests)
 }
 
 impl Index {
@@ -269,9 +272,13 @@ pub(super) fn cut_down(
     fs::create_dir_all(folder.join("partial")).map_err(failed)?;
     for entry in fs::read_dir(lists).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        if entry.file_type().is_ok_and(|kind| kind.is_file())
-            && entry.file_name().to_string_lossy().contains("Release")
-        {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        // One that apt has got although it is not among ours must not be lost.
+        if name.contains("Packages") && !indexes.iter().any(|index| index.file == entry.path()) {
+            return Ok(None);
+        }
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) && name.contains("Release") {
             fs::copy(entry.path(), folder.join(entry.file_name())).map_err(failed)?;
         }
     }
@@ -391,15 +398,17 @@ mod tests {
              -----BEGIN PGP SIGNATURE-----\n\nxx\n-----END PGP SIGNATURE-----\n\nSHA256:\n {beside} 1 r\n",
             "c".repeat(32)
         );
-        let found = digests(release.as_bytes());
+        let found = digests(release.as_bytes()).unwrap();
         let mut names: Vec<&str> = found.keys().map(String::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["main/binary-amd64/Packages", "q"]);
         assert_eq!(found["q"].as_str(), format!("sha256:{signed}"));
         let detached = format!("SHA256:\n {signed} 12 p\n {signed} 1 main/binary-all/Packages\n");
-        assert_eq!(digests(detached.as_bytes()).len(), 2);
+        assert_eq!(digests(detached.as_bytes()).unwrap().len(), 2);
         let detached = format!("No-Support-for-Architecture-all: Packages\n{detached}");
-        assert!(digests(detached.as_bytes()).keys().eq(["p"]));
+        assert!(digests(detached.as_bytes()).unwrap().keys().eq(["p"]));
+        assert_eq!(digests(b"Suite: x\nSHA512:\n ab 12 main/binary-amd64/Packages\n"), None);
+        assert_eq!(digests(b"no release"), None);
     }
 
     #[test]
