@@ -55,10 +55,19 @@ pub(super) fn take_from_cache(package: &LockedPackage, files: &Path) {
     }
 }
 
+/// Free space that the cache leaves to the build, in bytes.
+const SPARE: u64 = 256 << 20;
+
+/// Whether the disk has room for more in the cache: what is only kept for later must not fail this upgrade.
+pub(super) fn cache_has_room() -> bool {
+    rustix::fs::statvfs(path::CACHE)
+        .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= SPARE)
+}
+
 /// Keeps a package for later fetches; without it they download it again.
 pub(super) fn put_into_cache(package: &LockedPackage, files: &Path) {
     let (file, kept) = (files.join(&package.file), kept(PACKAGE, &package.digest));
-    if !kept.exists() && std::fs::copy(file, &kept).is_err() {
+    if !kept.exists() && cache_has_room() && std::fs::copy(file, &kept).is_err() {
         drop(std::fs::remove_file(&kept));
     }
 }

@@ -20,7 +20,7 @@ use crate::pkgdb::control::{Field, stanzas};
 use crate::pkgdb::{Database, InstalledPackage};
 
 use super::super::Failure;
-use super::super::fetched::kept;
+use super::super::fetched::{cache_has_room, kept};
 
 /// Largest index that is kept or cut down, unpacked; the largest suites have 70 MB.
 const INDEX_LIMIT: u64 = 256 << 20;
@@ -174,7 +174,8 @@ impl Index {
     fn put_into_cache(&self, content: &[u8]) {
         let Some(digest) = &self.digest else { return };
         let kept = kept(INDEX, digest);
-        if !kept.exists() && Digest::of(content) == *digest && fs::write(&kept, content).is_err() {
+        let is_wanted = !kept.exists() && cache_has_room() && Digest::of(content) == *digest;
+        if is_wanted && fs::write(&kept, content).is_err() {
             drop(fs::remove_file(kept));
         }
     }
