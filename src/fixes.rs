@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::package::{Architecture, PackageName};
+use crate::pkgdb::InstalledPackage;
 use crate::report::{Finding, Severity, VulnerabilityId};
 use crate::request::WantedPackage;
-use crate::version::Version;
+use crate::threshold::{self, Threshold};
 
 /// What has to be reached, by package; each vulnerability once, whatever reports name it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub enum Requirement {
     /// Nothing: it is met.
     Met,
     /// At least this version; `None` is the newest there is.
-    AtLeast(Option<Version>),
+    AtLeast(Option<Threshold>),
     /// There is no fixed version.
     NoFix,
     /// The fixed version cannot be read as a version of this package's kind.
@@ -105,40 +106,36 @@ impl Demand {
     /// Of several fixed versions the nearest above the installed one counts: the others belong to
     /// other lines of development. When the image has another version than the scanner saw, a
     /// fixed version at or below it means that the fix is in.
-    pub fn requirement(&self, installed: &Version) -> Requirement {
-        let scheme = installed.scheme();
+    pub fn requirement(&self, installed: &InstalledPackage) -> Requirement {
+        let wanted = |text, seen| threshold::Wanted { text, seen };
+        let read = |wanted| Threshold::read(wanted, installed);
         match self {
             Self::Named { version: None } => Requirement::AtLeast(None),
-            Self::Named { version: Some(text) } => match Version::parse(scheme, text) {
-                Ok(version) if version <= *installed => Requirement::Met,
-                Ok(version) => Requirement::AtLeast(Some(version)),
+            Self::Named { version: Some(text) } => match read(wanted(text, None)) {
+                Ok(threshold) if threshold.is_met_by(installed) => Requirement::Met,
+                Ok(threshold) => Requirement::AtLeast(Some(threshold)),
                 Err(_) => Requirement::Unreadable(text.clone()),
             },
             Self::Finding { seen, fixed, .. } => {
-                let mut versions = Vec::new();
+                let mut thresholds = Vec::new();
                 for text in fixed {
-                    match Version::parse(scheme, text) {
-                        Ok(version) => versions.push(version),
+                    match read(wanted(text, Some(seen))) {
+                        Ok(threshold) => thresholds.push(threshold),
                         Err(_) => return Requirement::Unreadable(text.clone()),
                     }
                 }
-                if versions.is_empty() {
+                if thresholds.is_empty() {
                     return Requirement::NoFix;
                 }
-                let seen_here =
-                    Version::parse(scheme, seen).is_ok_and(|version| version == *installed);
-                let mut above: Vec<Version> =
-                    versions.iter().filter(|version| *version > installed).cloned().collect();
-                above.sort_by(|one, other| {
-                    one.partial_cmp(other).unwrap_or(std::cmp::Ordering::Equal)
-                });
-                if !seen_here && above.len() < versions.len() {
+                let all = thresholds.len();
+                thresholds.retain(|threshold| !threshold.is_met_by(installed));
+                if thresholds.len() < all && !wanted("", Some(seen)).saw(installed) {
                     return Requirement::Met;
                 }
-                above
-                    .into_iter()
-                    .next()
-                    .map_or(Requirement::Met, |version| Requirement::AtLeast(Some(version)))
+                let nearest = thresholds.into_iter().reduce(|nearest, one| {
+                    if one.version < nearest.version { one } else { nearest }
+                });
+                nearest.map_or(Requirement::Met, |one| Requirement::AtLeast(Some(one)))
             }
         }
     }
@@ -147,7 +144,8 @@ impl Demand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::version::Scheme;
+    use crate::pkgdb::dpkg;
+    use crate::version::{Scheme, Version};
 
     fn demand(seen: &str, fixed: &[&str]) -> Demand {
         Demand::Finding {
@@ -158,9 +156,19 @@ mod tests {
         }
     }
 
+    fn package(version: &str) -> InstalledPackage {
+        let status = format!(
+            "Package: a\nStatus: install ok installed\nVersion: {version}\nArchitecture: amd64\n"
+        );
+        dpkg::parse_status(status.as_bytes()).unwrap().packages()[0].clone()
+    }
+
     #[test]
     fn the_nearest_fixed_version_above_counts() {
-        let version = |text: &str| Version::parse(Scheme::Deb, text).unwrap();
+        let threshold = |text: &str| Threshold {
+            version: Version::parse(Scheme::Deb, text).unwrap(),
+            source: None,
+        };
         for (seen, fixed, installed, required) in [
             ("1.0", &["1.1"][..], "1.0", Some("1.1")),
             ("1.0", &["1.1"], "1.1", None),
@@ -170,12 +178,12 @@ mod tests {
             ("1.0", &["1.2", "2.0"], "1.3", None),
             ("1.0", &["1.2", "2.0"], "1.2", None),
         ] {
-            let expected =
-                required.map_or(Requirement::Met, |text| Requirement::AtLeast(Some(version(text))));
-            let got = demand(seen, fixed).requirement(&version(installed));
+            let expected = required
+                .map_or(Requirement::Met, |text| Requirement::AtLeast(Some(threshold(text))));
+            let got = demand(seen, fixed).requirement(&package(installed));
             assert_eq!(got, expected, "{seen} {fixed:?} {installed}");
         }
-        let installed = version("1.0");
+        let installed = package("1.0");
         assert_eq!(demand("1.0", &[]).requirement(&installed), Requirement::NoFix);
         assert_eq!(
             demand("1.0", &["not yet"]).requirement(&installed),

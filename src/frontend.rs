@@ -143,10 +143,11 @@ async fn patch(
         let mut upgrades = outcome.upgrades.iter();
         let upgrade = upgrades.find(|one| one.name == *name && one.architecture == *architecture);
         let installed = probe.system.database().get(name, architecture)?;
-        match upgrade {
-            Some(upgrade) => Version::parse(installed.version.scheme(), &upgrade.to).ok(),
-            None => Some(installed.version.clone()),
-        }
+        let Some(upgrade) = upgrade else {
+            return Some((installed.version.clone(), installed.source.version.clone()));
+        };
+        let parse = |text| Version::parse(installed.version.scheme(), text).ok();
+        Some((parse(&upgrade.to)?, parse(upgrade.source.as_ref().unwrap_or(&upgrade.to))?))
     });
     let kept_back: &[Unmet] = if plan.is_everything() { &outcome.unmet } else { &[] };
     build.judge_unmet(&plan, kept_back, notices)?;
@@ -241,7 +242,7 @@ impl<G: Gateway> Build<'_, G> {
             Targets::Everything => (Contract::Newest, "all upgrades".to_owned()),
             Targets::Listed(targets) => {
                 // Without a version the newest is meant.
-                let newest = targets.iter().any(|target| target.at_least.is_none());
+                let newest = targets.iter().any(|target| target.at_least.is_empty());
                 let contract = if newest { Contract::Newest } else { Contract::Versions };
                 (contract, counted(targets.len(), "upgrade"))
             }

@@ -21,6 +21,7 @@ pub mod patch;
 pub mod plan;
 pub mod request;
 pub mod result;
+pub mod threshold;
 pub mod verify;
 
 pub mod distro;

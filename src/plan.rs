@@ -1,9 +1,12 @@
 //! The decision: what to upgrade, or why nothing is done. A pure function.
 
+use std::collections::BTreeMap;
+
 use crate::fixes::{Demand, Fixes, Requirement, Subject};
 use crate::package::{Architecture, NamePattern, PackageName};
 use crate::patch::task::{Removed, Target, Targets, Unmet, UnmetReason};
 use crate::pkgdb::{Database, InstalledPackage};
+use crate::threshold::Threshold;
 use crate::version::Version;
 
 /// What is to be done.
@@ -47,9 +50,9 @@ pub enum Verdict {
     /// There is nothing that could be done.
     Impossible(Obstacle),
     /// It can be met by this version; `None` is the newest.
-    Planned(Option<Version>),
+    Planned(Option<Threshold>),
     /// It cannot be met, for this reason.
-    Unmet(Option<Version>, UnmetReason),
+    Unmet(Option<Threshold>, UnmetReason),
 }
 
 /// Why nothing could be done about a demand, without anybody being at fault.
@@ -103,14 +106,14 @@ impl Plan {
 
     /// The same plan, knowing which targets fetch did not reach.
     ///
-    /// A package may reach some of its fixes: `reached` is the version it will have. One that goes with an
-    /// upgrade needs none any more.
+    /// A package may reach some of its fixes: `reached` is the version that it and its source will have. One that
+    /// goes with an upgrade needs none any more.
     #[must_use]
     pub fn after_fetch(
         mut self,
         unmet: &[Unmet],
         removed: &[Removed],
-        reached: impl Fn(&PackageName, &Architecture) -> Option<Version>,
+        reached: impl Fn(&PackageName, &Architecture) -> Option<(Version, Version)>,
     ) -> Self {
         for assessment in &mut self.assessments {
             let Verdict::Planned(required) = &assessment.verdict else { continue };
@@ -126,9 +129,9 @@ impl Plan {
                 .find(|unmet| unmet.name == assessment.name && unmet.architecture == *architecture);
             let Some(missed) = missed else { continue };
             let enough = match (required, reached(&assessment.name, architecture)) {
-                (Some(required), Some(version)) => version >= *required,
+                (Some(required), Some((version, source))) => required.is_met(&version, &source),
                 // Whoever wants the newest has it when no repository has a newer one.
-                (None, Some(version)) => {
+                (None, Some((version, _))) => {
                     matches!(missed.reason, UnmetReason::NoCandidate { .. })
                         || assessment.installed.as_ref().is_none_or(|old| version > *old)
                 }
@@ -188,7 +191,7 @@ fn not_installed(subject: &Subject, demand: &Demand) -> Assessment {
 }
 
 fn assess(demand: &Demand, package: &InstalledPackage, excluded: bool) -> Verdict {
-    match demand.requirement(&package.version) {
+    match demand.requirement(package) {
         Requirement::Met => Verdict::AlreadyMet,
         Requirement::NoFix => Verdict::Impossible(Obstacle::NoFix),
         Requirement::Unreadable(text) => match demand {
@@ -204,29 +207,29 @@ fn assess(demand: &Demand, package: &InstalledPackage, excluded: bool) -> Verdic
     }
 }
 
-/// One target a package: the highest version that any of its demands needs.
+/// One target a package: the highest version, of each numbering, that any of its demands needs.
 fn targets(assessments: &[Assessment]) -> Vec<Target> {
-    let mut highest = std::collections::BTreeMap::new();
+    let mut targets: BTreeMap<(&PackageName, &Architecture), Vec<Threshold>> = BTreeMap::new();
     for assessment in assessments {
         let (Verdict::Planned(required), Some(architecture)) =
             (&assessment.verdict, &assessment.architecture)
         else {
             continue;
         };
-        let known: &mut Option<Version> =
-            highest.entry((assessment.name.clone(), architecture.clone())).or_default();
-        if required.as_ref().is_some_and(|new| known.as_ref().is_none_or(|old| *new > *old)) {
-            known.clone_from(required);
+        let highest = targets.entry((&assessment.name, architecture)).or_default();
+        let Some(required) = required else { continue };
+        match highest.iter_mut().find(|known| known.source == required.source) {
+            Some(known) if required.version > known.version => *known = required.clone(),
+            Some(_) => {}
+            None => highest.push(required.clone()),
         }
     }
-    highest
-        .into_iter()
-        .map(|((name, architecture), version)| Target {
-            name,
-            architecture,
-            at_least: version.map(|version| version.as_str().to_owned()),
-        })
-        .collect()
+    let target = |((name, architecture), at_least): ((&PackageName, &Architecture), _)| Target {
+        name: name.clone(),
+        architecture: architecture.clone(),
+        at_least,
+    };
+    targets.into_iter().map(target).collect()
 }
 
 #[cfg(test)]
@@ -270,7 +273,8 @@ mod tests {
             Action::Upgrade(Targets::Listed(targets)) => targets
                 .iter()
                 .map(|target| {
-                    let version = target.at_least.as_deref().unwrap_or("newest");
+                    let first = target.at_least.first();
+                    let version = first.map_or("newest", |first| first.version.as_str());
                     format!("{}:{}={version}", target.name, target.architecture)
                 })
                 .collect(),
@@ -314,10 +318,11 @@ mod tests {
         let verdicts: Vec<&Verdict> =
             plan.assessments.iter().map(|assessment| &assessment.verdict).collect();
         let version = Version::parse(Scheme::Deb, "6").unwrap();
+        let threshold = Threshold { version, source: None };
         assert_eq!(
             verdicts,
             [
-                &Verdict::Unmet(Some(version), UnmetReason::Held),
+                &Verdict::Unmet(Some(threshold), UnmetReason::Held),
                 &Verdict::Impossible(Obstacle::Excluded),
                 &Verdict::Unmet(None, UnmetReason::NotInstalled),
             ]
@@ -330,7 +335,8 @@ mod tests {
         let becomes = |to: &str, reason: UnmetReason| {
             let name = "tzdata".parse().unwrap();
             let unmet = [Unmet { name, architecture: "all".parse().unwrap(), reason }];
-            let reached = |_: &_, _: &_| Some(Version::parse(Scheme::Deb, to).unwrap());
+            let version = Version::parse(Scheme::Deb, to).unwrap();
+            let reached = |_: &_, _: &_| Some((version.clone(), version.clone()));
             plan(&[("tzdata", "")], &[]).after_fetch(&unmet, &[], reached).unmet().count()
         };
         let none = UnmetReason::NoCandidate { newest: "2026a".to_owned() };
@@ -348,11 +354,11 @@ mod tests {
             architecture: "all".parse().unwrap(),
             reason: UnmetReason::NoCandidate { newest: "2026c".to_owned() },
         }];
-        let plan = plan
-            .after_fetch(&unmet, &[], |_, _| Some(Version::parse(Scheme::Deb, "2026c").unwrap()));
+        let version = Version::parse(Scheme::Deb, "2026c").unwrap();
+        let plan = plan.after_fetch(&unmet, &[], |_, _| Some((version.clone(), version.clone())));
         let unmet: Vec<&Verdict> = plan.unmet().map(|assessment| &assessment.verdict).collect();
         assert!(
-            matches!(unmet[..], [Verdict::Unmet(Some(version), _)] if version.as_str() == "2026z")
+            matches!(unmet[..], [Verdict::Unmet(Some(needed), _)] if needed.version.as_str() == "2026z")
         );
     }
 }

@@ -6,7 +6,6 @@ use crate::package::{Architecture, NamePattern, PackageName};
 use crate::patch::task::{FetchOutcome, Removed, Upgrade};
 use crate::pkgdb::{Database, InstalledPackage};
 use crate::plan::{Assessment, Plan, Verdict};
-use crate::version::Version;
 
 /// What was seen in the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +114,8 @@ pub fn verify(
             unexpected.push(describe(package));
         }
         let (name, architecture) = (package.name.clone(), package.architecture.clone());
-        changes.push(Upgrade { name, architecture, from, to });
+        let source = Some(package.source.version.as_str().to_owned()).filter(|it| *it != to);
+        changes.push(Upgrade { name, architecture, from, to, source });
     }
     refuse(unexpected, VerifyError::OtherVersions)?;
     // A new dependency was not there to be left alone.
@@ -155,7 +155,9 @@ fn describe(package: &InstalledPackage) -> String {
 
 fn describe_demand(assessment: &Assessment) -> String {
     match &assessment.verdict {
-        Verdict::Planned(Some(required)) => format!("{} {required}", assessment.name),
+        Verdict::Planned(Some(required)) => {
+            format!("{} {}", assessment.name, required.version)
+        }
         _ => assessment.name.to_string(),
     }
 }
@@ -164,19 +166,16 @@ fn describe_demand(assessment: &Assessment) -> String {
 /// another replaces it.
 fn is_met(assessment: &Assessment, after: &Database, removed: &[Removed]) -> bool {
     let Verdict::Planned(Some(required)) = &assessment.verdict else { return true };
-    let packages: Vec<&Version> = after
-        .find(&assessment.name)
-        .filter(|package| package.state.is_installed())
-        .map(|package| &package.version)
-        .collect();
+    let packages: Vec<&InstalledPackage> =
+        after.find(&assessment.name).filter(|package| package.state.is_installed()).collect();
     let exact = assessment
         .architecture
         .as_ref()
         .and_then(|architecture| after.get(&assessment.name, architecture));
     match exact {
-        Some(package) => package.version >= *required,
+        Some(package) => required.is_met_by(package),
         None if packages.is_empty() => removed.iter().any(|gone| gone.name == assessment.name),
-        None => packages.iter().all(|version| **version >= *required),
+        None => packages.iter().all(|package| required.is_met_by(package)),
     }
 }
 
@@ -205,6 +204,7 @@ mod tests {
             architecture: "amd64".parse().unwrap(),
             from: None,
             to: to.to_owned(),
+            source: None,
         }
     }
 
@@ -312,6 +312,7 @@ mod tests {
             architecture: "x86_64".parse().unwrap(),
             from: None,
             to: "7-1".to_owned(),
+            source: None,
         }];
         let plan = || Plan::listed(&Fixes::default(), &[], &before);
         let result = |after: &[&str], fewer: &[Removed]| {

@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["failure", "reports"],
     &["context", "freshness", "probe"],
     &["gateway"],
-    &["evidence", "fixes", "patch", "plan", "request", "result", "verify"],
+    &["evidence", "fixes", "patch", "plan", "request", "result", "threshold", "verify"],
     &["distro", "image", "pkgdb", "report", "repository"],
     &["llb"],
     &["code", "digest", "glob", "ignore", "package", "platform", "reference", "version"],

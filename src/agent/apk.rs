@@ -19,7 +19,6 @@ use crate::patch::task::{
 };
 use crate::pkgdb::apk::{DATABASES, Installed, World, parse_files};
 use crate::pkgdb::{Database, InstalledPackage};
-use crate::version::{Scheme, Version};
 
 use super::changes;
 use super::fetched::{self, digest_of, seconds_now};
@@ -375,12 +374,13 @@ fn missed(
     after: &Installed,
 ) -> Result<Vec<Unmet>, Failure> {
     let newest = |target: &Target| after.database.find(&target.name).next();
-    let is_short = |target: &&&Target| match (&target.at_least, newest(target)) {
-        (Some(required), newest) => Version::parse(Scheme::Apk, required)
-            .is_ok_and(|required| newest.is_none_or(|package| package.version < required)),
+    let is_short = |target: &&&Target| match (target.at_least.as_slice(), newest(target)) {
         // The newest is meant: one that is as it was may be that.
-        (None, Some(package)) => before.database.find(&target.name).any(|old| old == package),
-        (None, None) => false,
+        ([], Some(package)) => before.database.find(&target.name).any(|old| old == package),
+        ([], None) => false,
+        (_, newest) => {
+            newest.is_none_or(|package| !target.is_met(&package.version, &package.source.version))
+        }
     };
     let short: Vec<&Target> = targets.iter().filter(is_short).copied().collect();
     if short.is_empty() {
@@ -390,9 +390,10 @@ fn missed(
     let unmet = |target: &Target| {
         let reason = if outdated.iter().any(|package| package.name == target.name) {
             why_kept_back(&target.name, before)
-        } else if target.at_least.is_some() {
-            let newest = newest(target).map(|package| package.version.to_string());
-            UnmetReason::NoCandidate { newest: newest.unwrap_or_default() }
+        } else if !target.at_least.is_empty() {
+            newest(target).map_or(UnmetReason::NoCandidate { newest: String::new() }, |package| {
+                target.no_candidate(&package.version, &package.source.version)
+            })
         } else {
             return None;
         };

@@ -19,6 +19,7 @@ pub(super) fn upgrades(before: &Database, after: &Database) -> Vec<Upgrade> {
             name: package.name.clone(),
             architecture: package.architecture.clone(),
             from,
+            source: Some(package.source.version.to_string()).filter(|source| *source != to),
             to,
         })
     };

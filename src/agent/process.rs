@@ -201,7 +201,9 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("suture-foreign-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let program = folder.join("program");
-        std::fs::write(&program, b"\x7fELF of nothing known").unwrap();
+        // Written by another process: a test that forks meanwhile would keep ours open, and busy.
+        let written = shell(&format!("printf '\\177ELF of nothing known' >{}", program.display()));
+        assert!(written.is_success());
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let failure = run(program.to_str().unwrap(), &[], &[], Echo::Hidden).unwrap_err();
         std::fs::remove_dir_all(&folder).unwrap();

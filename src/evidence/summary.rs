@@ -9,6 +9,7 @@ use crate::patch::task::{Manager, UnmetReason, Upgrade};
 use crate::plan::{Assessment, Obstacle, Plan, Verdict};
 use crate::reference::ImageReference;
 use crate::request::Problem;
+use crate::threshold::Threshold;
 
 use super::Evidence;
 use super::table::Table;
@@ -51,7 +52,7 @@ impl Names {
 struct Left<'a> {
     package: String,
     installed: &'a str,
-    needs: &'a str,
+    needs: String,
     findings: Vec<&'a str>,
     why: String,
     /// The reason, when somebody could have met the demand.
@@ -171,7 +172,7 @@ impl Evidence<'_> {
         let rows = left(self.plan, names);
         for row in rows.iter().take(ROW_LIMIT) {
             let findings = some_of(&row.findings);
-            table.push([&row.package, row.installed, row.needs, &findings, &row.why]);
+            table.push([&row.package, row.installed, &row.needs, &findings, &row.why]);
         }
         for unmet in self.kept_back.iter().take(ROW_LIMIT.saturating_sub(rows.len())) {
             table.push([unmet.name.as_str(), "", "", "", &reason(&unmet.reason)]);
@@ -221,7 +222,7 @@ fn left<'a>(plan: &'a Plan, names: &Names) -> Vec<Left<'a>> {
         let package = names.shown(&assessment.name, assessment.architecture.as_ref());
         let id = finding(&assessment.demand);
         let same = rows.iter_mut().find(|row| {
-            (&row.package, row.needs, &row.why) == (&package, needs, &why)
+            (&row.package, &row.needs, &row.why) == (&package, &needs, &why)
                 && row.findings.is_empty() == id.is_none()
         });
         match same {
@@ -240,22 +241,30 @@ fn left<'a>(plan: &'a Plan, names: &Names) -> Vec<Left<'a>> {
 }
 
 /// What a demand that is left needs, why it is left, and whether it could have been met.
-fn why_left(assessment: &Assessment) -> Option<(&str, String, bool)> {
+fn why_left(assessment: &Assessment) -> Option<(String, String, bool)> {
     match &assessment.verdict {
         Verdict::Unmet(required, why) => {
-            let needs = required.as_ref().map_or("", |version| version.as_str());
+            let needs = required.as_ref().map_or_else(String::new, needs);
             Some((needs, reason(why), true))
         }
         Verdict::Impossible(Obstacle::NotInstalled) => {
-            Some(("", reason(&UnmetReason::NotInstalled), false))
+            Some((String::new(), reason(&UnmetReason::NotInstalled), false))
         }
         Verdict::Impossible(Obstacle::Excluded) => {
-            Some(("", "excluded by EXCLUDE".to_owned(), false))
+            Some((String::new(), "excluded by EXCLUDE".to_owned(), false))
         }
         Verdict::Impossible(Obstacle::Unreadable(text)) => {
-            Some((text, "not a version of this distro".to_owned(), false))
+            Some((text.clone(), "not a version of this distro".to_owned(), false))
         }
         Verdict::Impossible(Obstacle::NoFix) | Verdict::AlreadyMet | Verdict::Planned(_) => None,
+    }
+}
+
+/// The version that is needed, and whose it is.
+fn needs(required: &Threshold) -> String {
+    match &required.source {
+        Some(source) => format!("{source} {}", required.version),
+        None => required.version.to_string(),
     }
 }
 

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::code::Code;
 use crate::package::{Architecture, NamePattern, PackageName};
 use crate::repository::rpm::RpmManager;
+use crate::threshold::Threshold;
+use crate::version::Version;
 
 /// Where everything of ours is mounted.
 ///
@@ -109,9 +111,27 @@ pub struct Target {
     pub name: PackageName,
     /// Its architecture, as the package database has it.
     pub architecture: Architecture,
-    /// The least version that will do; without one the newest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at_least: Option<String>,
+    /// The least versions that will do, one for each numbering; without any the newest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at_least: Vec<Threshold>,
+}
+
+impl Target {
+    /// Whether a package of this version, from a source of that one, will do.
+    pub fn is_met(&self, version: &Version, source: &Version) -> bool {
+        self.at_least.iter().all(|threshold| threshold.is_met(version, source))
+    }
+
+    /// Why it is not reached when these are the newest versions of the package and of its source.
+    pub fn no_candidate(&self, version: &Version, source: &Version) -> UnmetReason {
+        let by_source = self.at_least.iter().find_map(|threshold| threshold.source.as_ref());
+        UnmetReason::NoCandidate {
+            newest: match by_source {
+                Some(name) => format!("{version}, from {name} {source}"),
+                None => version.to_string(),
+            },
+        }
+    }
 }
 
 /// A choice of repositories.
@@ -171,6 +191,9 @@ pub struct Upgrade {
     pub from: Option<String>,
     /// The version to come.
     pub to: String,
+    /// That of its source package, where it is known and another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// A target that was not reached.

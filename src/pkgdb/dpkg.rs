@@ -153,11 +153,7 @@ fn parse_package(stanza: &Stanza<'_>) -> Result<Option<InstalledPackage>, DpkgEr
         DpkgError::Architecture { package: name.clone(), line: field.line, source }
     })?;
 
-    // dpkg never looks at this field, so an odd one must not make an image unpatchable.
-    let source = stanza
-        .field("Source")
-        .and_then(|field| parse_source(field.first, &version))
-        .unwrap_or_else(|| SourcePackage { name: name.clone(), version: version.clone() });
+    let source = source_of(stanza, &name, &version);
     Ok(Some(InstalledPackage { name, architecture, version, state, held, source }))
 }
 
@@ -195,6 +191,16 @@ fn parse_state(status: &[u8]) -> Option<(bool, Option<State>)> {
         _ => return None,
     };
     words.next().is_none().then_some((held, state))
+}
+
+/// The source package that a stanza of a package names.
+///
+/// dpkg never looks at this field, so an odd one must not make an image unpatchable.
+pub fn source_of(stanza: &Stanza<'_>, name: &PackageName, version: &Version) -> SourcePackage {
+    stanza
+        .field("Source")
+        .and_then(|field| parse_source(field.first, version))
+        .unwrap_or_else(|| SourcePackage { name: name.clone(), version: version.clone() })
 }
 
 /// `name` or `name (version)`.

@@ -105,6 +105,11 @@ impl DebVersion {
         self.epoch
     }
 
+    /// The text without its epoch.
+    pub fn without_epoch(&self) -> &str {
+        after_epoch(&self.text)
+    }
+
     /// What lies between epoch and revision.
     pub fn upstream(&self) -> &str {
         split_revision(after_epoch(&self.text)).0

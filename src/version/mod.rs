@@ -7,10 +7,13 @@ pub mod rpm;
 use std::cmp::Ordering;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::package::Excerpt;
 
 /// The rules by which a text is read as a version and compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scheme {
     /// apk's: Alpine, Wolfi and what is made of them.
     Apk,
@@ -70,6 +73,45 @@ impl Version {
             Self::Deb(version) => version.as_str(),
             Self::Rpm(version) => version.as_str(),
         }
+    }
+
+    /// The number that outweighs all else; 0 if there is none, as always in apk.
+    pub fn epoch(&self) -> u32 {
+        match self {
+            Self::Apk(_) => 0,
+            Self::Deb(version) => version.epoch(),
+            Self::Rpm(version) => version.epoch(),
+        }
+    }
+
+    /// The text without its epoch.
+    pub fn without_epoch(&self) -> &str {
+        match self {
+            Self::Apk(version) => version.as_str(),
+            Self::Deb(version) => version.without_epoch(),
+            Self::Rpm(version) => version.without_epoch(),
+        }
+    }
+
+    /// The same version with this epoch.
+    #[must_use]
+    pub fn with_epoch(&self, epoch: u32) -> Self {
+        if self.epoch() == epoch {
+            return self.clone();
+        }
+        let text = match epoch {
+            0 => self.without_epoch().to_owned(),
+            _ => format!("{epoch}:{}", self.without_epoch()),
+        };
+        // apk's versions have no epoch.
+        Self::parse(self.scheme(), &text).unwrap_or_else(|_| self.clone())
+    }
+
+    /// The same version with this epoch if its text gives none.
+    #[must_use]
+    pub fn with_default_epoch(&self, epoch: u32) -> Self {
+        let has_epoch = self.without_epoch().len() < self.as_str().len();
+        if has_epoch { self.clone() } else { self.with_epoch(epoch) }
     }
 }
 

@@ -113,6 +113,11 @@ impl RpmVersion {
         self.epoch
     }
 
+    /// The text without its epoch.
+    pub fn without_epoch(&self) -> &str {
+        split_epoch(&self.text).1
+    }
+
     /// What lies between epoch and release.
     pub fn version(&self) -> &str {
         split_release(split_epoch(&self.text).1).0

@@ -15,7 +15,7 @@ use crate::version::{Scheme, Version};
 use super::super::fetched::{check, put_into_cache, seconds_now, take_from_cache};
 use super::super::process::Echo;
 use super::super::{Failure, say};
-use super::output::Policy;
+use super::output::{Policy, Sources};
 use super::{indexes, output, spelled};
 
 /// Most packages whose being kept back is looked into.
@@ -48,9 +48,9 @@ pub(in super::super) fn run(
         }
         say("suture: not all fixes are in the small repositories, asking the others");
     }
-    let Resolution { packages, unmet, .. } = resolution
+    let Resolution { packages, unmet, sources, .. } = resolution
         .ok_or_else(|| Failure::new(AgentFailure::Bug, "the task names no repositories"))?;
-    let upgrades = packages.iter().map(|package| upgrade(package, &database)).collect();
+    let upgrades = packages.iter().map(|package| upgrade(package, &database, &sources)).collect();
     let goal = packages.iter().map(|package| package.name.clone()).collect();
     let outcome =
         FetchOutcome { at: seconds_now(), upgrades, removed: Vec::new(), fewer: Vec::new(), unmet };
@@ -65,6 +65,17 @@ struct Resolution {
     packages: Vec<LockedPackage>,
     /// Targets it does not reach.
     unmet: Vec<Unmet>,
+    /// Source versions of targets that are to reach one.
+    sources: Sources,
+}
+
+/// Targets by what the candidates say.
+struct Sorted<'t> {
+    /// Those worth upgrading.
+    wanted: Vec<&'t Target>,
+    /// Those not reached.
+    unmet: Vec<Unmet>,
+    sources: Sources,
 }
 
 /// apt with one choice of repositories.
@@ -283,62 +294,88 @@ impl Apt<'_> {
                 unmet.push(Unmet { name, architecture, reason });
             }
         }
-        Ok(Resolution { goal, packages, unmet })
+        Ok(Resolution { goal, packages, unmet, sources: Sources::new() })
     }
 
-    /// Targets sorted by what the candidates say: those worth upgrading, and those not reached.
-    fn sort<'t>(&self, targets: &'t [Target]) -> Result<(Vec<&'t Target>, Vec<Unmet>), Failure> {
+    /// Targets sorted by what the candidates say.
+    fn sort<'t>(&self, targets: &'t [Target]) -> Result<Sorted<'t>, Failure> {
         let names: Vec<String> = targets.iter().map(|target| self.name(target)).collect();
-        let mut wanted = Vec::new();
-        let mut unmet = Vec::new();
-        for (target, offer) in targets.iter().zip(self.offers(&names)?) {
-            let installed = self
-                .database
-                .get(&target.name, &target.architecture)
-                .map(|package| package.version.clone());
+        let offers = self.offers(&names)?;
+        let sources = self.sources(targets.iter().zip(&offers))?;
+        let mut sorted = Sorted { wanted: Vec::new(), unmet: Vec::new(), sources };
+        for (target, offer) in targets.iter().zip(offers) {
+            let installed = self.database.get(&target.name, &target.architecture);
+            let source_of = |version: &Version| {
+                let offered = sorted.sources.get(&(target.name.clone(), version.to_string()));
+                let here = installed.filter(|package| package.version == *version);
+                offered.or(here.map(|package| &package.source.version)).unwrap_or(version).clone()
+            };
+            let is_enough = |version: &Version| target.is_met(version, &source_of(version));
+            let installed = installed.map(|package| package.version.clone());
             let newest = offer.candidate.or_else(|| installed.clone());
-            let required =
-                target.at_least.as_ref().and_then(|text| Version::parse(Scheme::Deb, text).ok());
             let passed_over =
                 offer.passed_over.filter(|version| Some(version) > installed.as_ref());
-            let (reached, pinned) = match &required {
-                Some(required) => (
-                    newest.as_ref().is_some_and(|newest| newest >= required),
-                    passed_over.is_some_and(|version| version >= *required),
-                ),
+            let (reached, pinned) = if target.at_least.is_empty() {
                 // The newest is meant.
-                None => (passed_over.is_none() || newest > installed, passed_over.is_some()),
+                (passed_over.is_none() || newest > installed, passed_over.is_some())
+            } else {
+                (
+                    newest.as_ref().is_some_and(is_enough),
+                    passed_over.as_ref().is_some_and(is_enough),
+                )
             };
-            if newest > installed {
-                wanted.push(target);
-            }
             if !reached {
-                let newest = newest.map_or_else(String::new, |version| version.to_string());
-                let reason =
-                    if pinned { UnmetReason::Held } else { UnmetReason::NoCandidate { newest } };
-                unmet.push(unmet_target(target, reason));
+                let reason = match &newest {
+                    _ if pinned => UnmetReason::Held,
+                    Some(newest) => target.no_candidate(newest, &source_of(newest)),
+                    None => UnmetReason::NoCandidate { newest: String::new() },
+                };
+                sorted.unmet.push(unmet_target(target, reason));
+            }
+            if newest > installed {
+                sorted.wanted.push(target);
             }
         }
-        Ok((wanted, unmet))
+        Ok(sorted)
+    }
+
+    /// The source versions of what is offered for targets that are to reach one.
+    fn sources<'t>(
+        &self,
+        offers: impl Iterator<Item = (&'t Target, &'t Offer)>,
+    ) -> Result<Sources, Failure> {
+        let mut arguments = strings(&["show"]);
+        for (target, offer) in offers {
+            if target.at_least.iter().any(|threshold| threshold.source.is_some()) {
+                let versions = offer.candidate.iter().chain(&offer.passed_over);
+                arguments
+                    .extend(versions.map(|version| format!("{}={version}", self.name(target))));
+            }
+        }
+        if arguments.len() == 1 {
+            return Ok(Sources::new());
+        }
+        // It fails if it finds any of them no more, which is told otherwise.
+        Ok(output::sources(&self.call("apt-cache", &arguments, Echo::Hidden)?.stdout))
     }
 
     /// All targets, or `None` when these repositories are not enough for that.
     fn listed_whole(&self, targets: &[Target]) -> Result<Option<Resolution>, Failure> {
-        let (wanted, unmet) = self.sort(targets)?;
+        let Sorted { wanted, unmet, sources } = self.sort(targets)?;
         if !unmet.is_empty() {
             return Ok(None);
         }
         let goal = self.goal(&wanted);
         let solved = self.solve(&goal)?;
-        Ok(solved.map(|packages| Resolution { goal, packages, unmet }))
+        Ok(solved.map(|packages| Resolution { goal, packages, unmet, sources }))
     }
 
     /// As many targets as can be reached together, each other one with its reason.
     fn listed_best(&self, targets: &[Target]) -> Result<Resolution, Failure> {
-        let (wanted, mut unmet) = self.sort(targets)?;
+        let Sorted { wanted, mut unmet, sources } = self.sort(targets)?;
         let goal = self.goal(&wanted);
         if let Some(packages) = self.solve(&goal)? {
-            return Ok(Resolution { goal, packages, unmet });
+            return Ok(Resolution { goal, packages, unmet, sources });
         }
         let mut reached: Vec<&Target> = Vec::new();
         for target in wanted {
@@ -354,7 +391,7 @@ impl Apt<'_> {
         }
         let goal = self.goal(&reached);
         let packages = self.solve(&goal)?.unwrap_or_default();
-        Ok(Resolution { goal, packages, unmet })
+        Ok(Resolution { goal, packages, unmet, sources })
     }
 
     fn name(&self, target: &Target) -> String {
@@ -430,12 +467,16 @@ fn unmet_target(target: &Target, reason: UnmetReason) -> Unmet {
     Unmet { name: target.name.clone(), architecture: target.architecture.clone(), reason }
 }
 
-fn upgrade(package: &LockedPackage, database: &Database) -> Upgrade {
+fn upgrade(package: &LockedPackage, database: &Database, sources: &Sources) -> Upgrade {
     let exact = database.get(&package.name, &package.architecture);
     Upgrade {
         name: package.name.clone(),
         architecture: package.architecture.clone(),
         from: exact.filter(|old| old.state.is_installed()).map(|old| old.version.to_string()),
         to: package.version.clone(),
+        source: sources
+            .get(&(package.name.clone(), package.version.clone()))
+            .map(ToString::to_string)
+            .filter(|source| *source != package.version),
     }
 }

@@ -10,7 +10,10 @@ use percent_encoding::percent_decode_str;
 use crate::digest::Digest;
 use crate::package::{Architecture, PackageName};
 use crate::patch::task::{AgentFailure, LockedPackage};
+use crate::pkgdb::control::{Stanza, stanzas};
+use crate::pkgdb::dpkg;
 use crate::repository::local_path;
+use crate::version::{Scheme, Version};
 
 use super::super::process::Finished;
 use super::super::words::{self, Meaning};
@@ -114,6 +117,23 @@ pub(super) fn policies(text: &str) -> BTreeMap<String, Policy> {
         }
     }
     policies
+}
+
+/// Versions of source packages, by the names and versions of packages made from them.
+pub(super) type Sources = BTreeMap<(PackageName, String), Version>;
+
+/// The source versions in the output of `apt-cache show`.
+pub(super) fn sources(show: &str) -> Sources {
+    let source = |stanza: Result<Stanza<'_>, _>| {
+        let stanza = stanza.ok()?;
+        let text = |field| stanza.field(field).and_then(|it| str::from_utf8(it.first).ok());
+        let name: PackageName = text("Package")?.parse().ok()?;
+        let text = text("Version")?;
+        let version = Version::parse(Scheme::Deb, text).ok()?;
+        let source = dpkg::source_of(&stanza, &name, &version);
+        Some(((name, text.to_owned()), source.version))
+    };
+    stanzas(show.as_bytes()).filter_map(source).collect()
 }
 
 /// The packages that a simulation would remove.

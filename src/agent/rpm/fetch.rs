@@ -372,9 +372,10 @@ impl Fetch<'_> {
             // For another architecture if it is no longer made for this one. One that is gone was replaced.
             let newest = after.get(&target.name, &target.architecture);
             let newest = newest.or_else(|| after.find(&target.name).last())?;
-            let enough = match &target.at_least {
-                Some(required) => newest.version >= Version::parse(Scheme::Rpm, required).ok()?,
-                None => self.before.get(&target.name, &target.architecture) != Some(newest),
+            let enough = if target.at_least.is_empty() {
+                self.before.get(&target.name, &target.architecture) != Some(newest)
+            } else {
+                target.is_met(&newest.version, &newest.source.version)
             };
             (!enough).then_some((*target, newest))
         };
@@ -390,16 +391,16 @@ impl Fetch<'_> {
         } else {
             self.outdated(after, left_out)?
         };
-        let reason = |package: &InstalledPackage| {
+        let reason = |target: &Target, package: &InstalledPackage| {
             if outdated.contains(&(package.name.clone(), package.architecture.clone())) {
                 return kept_back();
             }
-            UnmetReason::NoCandidate { newest: package.version.to_string() }
+            target.no_candidate(&package.version, &package.source.version)
         };
         let unmet = |(target, package): (&Target, &InstalledPackage)| Unmet {
             name: target.name.clone(),
             architecture: target.architecture.clone(),
-            reason: told(package).unwrap_or_else(|| reason(package)),
+            reason: told(package).unwrap_or_else(|| reason(target, package)),
         };
         Ok(short.into_iter().map(unmet).collect())
     }

@@ -257,6 +257,7 @@ impl Scenario {
             .env("PROJECT", frontend_image::project())
             .env("LAB_PROGRAM", env!("CARGO_BIN_EXE_suture-lab"))
             .env("LAB_FOLDER", engine.folder().root())
+            .env("OWN_PACKAGES", concat!(env!("CARGO_MANIFEST_DIR"), "/own-packages"))
             .current_dir(work)
             .stdin(Stdio::null())
             .output()

@@ -1,0 +1,59 @@
+# Functions for a scenario's own Debian packages, made in its Dockerfile: those in /tmp/installed are to be installed,
+# and /srv/own is a repository.
+set -eu
+
+# Begins a package, `installed` or `offered`. The other fields of its control file are lines of the input.
+package() {
+    place=$1 name=$2 version=$3
+    root=/tmp/roots/$place-$name
+    mkdir -p "$root/DEBIAN" "$root/usr/bin" "$root/usr/share/$name"
+    echo "$version" > "$root/usr/share/$name/version"
+    { printf 'Package: %s\nVersion: %s\nMaintainer: The lab <lab@example.org>\nDescription: own\n' "$name" "$version"
+      cat; } > "$root/DEBIAN/control"
+    grep -q ^Architecture: "$root/DEBIAN/control" || echo 'Architecture: amd64' >> "$root/DEBIAN/control"
+}
+
+# A file of the package: its path, its mode and its text.
+file() {
+    mkdir -p "$root/$(dirname "$1")"
+    echo "$3" > "$root/$1"
+    chmod "$2" "$root/$1"
+}
+
+# A program of the package: its name and its mode.
+program() {
+    file "usr/bin/$1" "$2" "$name $version"
+}
+
+# A script of the package, from the input.
+script() {
+    { echo '#!/bin/sh'; echo 'set -e'; cat; } > "$root/DEBIAN/$1"
+    chmod 755 "$root/DEBIAN/$1"
+}
+
+# A script of the package that adds or removes a diversion.
+divert() {
+    script "$1" <<END
+dpkg-divert --package $name --$2 --rename --divert /usr/bin/$3.distrib /usr/bin/$3
+END
+}
+
+# Builds the packages, and the repository of those that are offered.
+finish() {
+    mkdir -p /tmp/installed /srv/own
+    for root in /tmp/roots/installed-*; do
+        dpkg-deb --build "$root" /tmp/installed/ > /dev/null
+    done
+    for root in /tmp/roots/offered-*; do
+        dpkg-deb --build "$root" /srv/own/ > /dev/null
+    done
+    rm -r /tmp/roots
+    cd /srv/own
+    for deb in *.deb; do
+        dpkg-deb --field "$deb"
+        printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' \
+            "$deb" "$(stat --format %s "$deb")" "$(sha256sum "$deb" | cut -d ' ' -f 1)"
+    done > Packages
+    rm /etc/apt/sources.list.d/*
+    echo 'deb [trusted=yes] file:/srv/own ./' > /etc/apt/sources.list
+}
