@@ -78,16 +78,28 @@ codes! {
     RepositoryUnreachable = "repository-unreachable",
     /// A package repository or a package is not what its owner signed.
     RepositoryUntrusted = "repository-untrusted",
+    /// A package repository is signed with a key that the image does not have, or that has expired.
+    RepositoryKey = "repository-key",
+    /// What a package repository says of itself is no longer valid, or not yet.
+    RepositoryExpired = "repository-expired",
+    /// The files of a package repository do not fit together, as while a mirror is synchronized.
+    RepositoryInconsistent = "repository-inconsistent",
     /// The disk is full.
     NoSpace = "no-space",
     /// The builder's kernel cannot run programs of the image's platform.
     NoEmulation = "no-emulation",
+    /// The image's package manager cannot run.
+    PackageManagerBroken = "package-manager-broken",
+    /// Packages of the image do not fit together as they are.
+    BrokenDependencies = "broken-dependencies",
     /// The package manager failed.
     PackageManager = "package-manager",
     /// A fix cannot be reached.
     UnmetFix = "unmet-fix",
     /// A package of `PACKAGES` cannot be upgraded as asked.
     UnmetPackage = "unmet-package",
+    /// An upgrade goes to a new major version, because no repository has the fix for the installed one.
+    MajorVersion = "major-version",
     /// There is nothing to do and `ON_UP_TO_DATE=fail` is set.
     UpToDate = "up-to-date",
     /// The result is not what was planned.

@@ -74,6 +74,11 @@ impl Digest {
         Self(text)
     }
 
+    /// The hexadecimal digits alone.
+    pub fn hex(&self) -> &str {
+        self.as_str().split_once(':').map_or("", |(_, hex)| hex)
+    }
+
     /// The digest as it is written everywhere.
     pub fn as_str(&self) -> &str {
         &self.0

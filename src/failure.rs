@@ -8,7 +8,8 @@ use crate::code::Code;
 use crate::context::{BuildFileProblem, LoadReportError, LoadedBuildFile};
 use crate::gateway::{EngineStatus, Excerpt, GatewayError};
 use crate::llb::DefinitionError;
-use crate::patch::task::{AgentFailure, Manager};
+use crate::package::words_of;
+use crate::patch::task::{AgentFailure, Manager, Note};
 use crate::probe::ProbeError;
 use crate::report::ReportError;
 use crate::request::{Problem, option};
@@ -53,23 +54,24 @@ impl Failure {
         Self::new(Code::Bug, message, Some(hint))
     }
 
-    /// The failure of a container in which the agent ran.
-    pub fn of_step(step: &str, error: GatewayError) -> Self {
+    /// The failure of a container in which the agent ran, with the note that it has left.
+    pub fn of_step(step: &str, error: GatewayError, note: Option<&Note>) -> Self {
         let GatewayError::Engine(status) = error else { return error.into() };
         let by_agent = status.exit_code().and_then(AgentFailure::from_exit_code);
         let by_emulator = status.message.contains(EMULATOR).then_some(AgentFailure::Foreign);
         let Some(kind) = by_agent.or(by_emulator) else {
             return GatewayError::Engine(status).into();
         };
-        let what = match kind {
-            AgentFailure::Unreachable => "a package repository cannot be reached",
-            AgentFailure::Untrusted => "a package repository or a package cannot be trusted",
-            AgentFailure::NoSpace => "the disk is full",
-            AgentFailure::Foreign => "the builder cannot run programs of the image's platform",
-            AgentFailure::PackageManager => "the package manager failed",
-            AgentFailure::Bug => "something went wrong in suture",
+        // A note of another failure is not this one's.
+        let words = note.filter(|note| note.failure == kind).map(|note| words_of(&note.message));
+        let message = match (kind, words) {
+            (AgentFailure::PackageManager | AgentFailure::Bug, Some(words)) => {
+                format!("{step}: {words}")
+            }
+            (_, Some(words)) => format!("{step}: {}: {words}", kind.what()),
+            (_, None) => format!("{step}: {}", kind.what()),
         };
-        let failure = Self::new(kind.code(), format!("{step}: {what}"), Some(kind.hint()));
+        let failure = Self::new(kind.code(), message, Some(kind.hint()));
         Self { engine: Some(*status), ..failure }
     }
 
@@ -152,8 +154,13 @@ fn option_behind(code: Code) -> Option<&'static str> {
         // Without a line of ours the client would be shown the `# syntax` line as the culprit.
         | Code::RepositoryUnreachable
         | Code::RepositoryUntrusted
+        | Code::RepositoryKey
+        | Code::RepositoryExpired
+        | Code::RepositoryInconsistent
         | Code::NoSpace
         | Code::NoEmulation
+        | Code::PackageManagerBroken
+        | Code::BrokenDependencies
         | Code::PackageManager
         | Code::Verification
         | Code::MissingCapability
@@ -167,6 +174,7 @@ fn option_behind(code: Code) -> Option<&'static str> {
         | Code::ReportPackageName
         | Code::ReportOtherDistro
         | Code::ReportOtherImage
+        | Code::MajorVersion
         | Code::UnmetFix => Some("REPORT"),
         Code::UnmetPackage => Some("PACKAGES"),
         Code::UpToDate => Some("ON_UP_TO_DATE"),
@@ -288,7 +296,9 @@ impl From<ProbeError> for Failure {
         let message = error.to_string();
         let (code, hint) = match error {
             ProbeError::Gateway(error) => return error.into(),
-            ProbeError::List(error) => return Self::of_step("list", error),
+            ProbeError::List(error, note) => {
+                return Self::of_step("list", error, note.as_ref());
+            }
             ProbeError::Unavailable { source, .. } => {
                 let failure = Self::from(source);
                 let new = Self::new(Code::ImageUnavailable, message, None);
@@ -309,6 +319,10 @@ impl From<ProbeError> for Failure {
             ProbeError::Database { .. } | ProbeError::NoDatabase(_) => {
                 (Code::PackageDatabase, None)
             }
+            ProbeError::Interrupted(_) => (
+                Code::PackageDatabase,
+                Some("finish it in the image's own build: dpkg --configure -a"),
+            ),
             ProbeError::Unfinished { manager, .. } => (
                 Code::PackageDatabase,
                 Some(match manager {

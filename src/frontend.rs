@@ -8,6 +8,7 @@ use crate::fixes::Fixes;
 use crate::freshness::{self, Contract};
 use crate::gateway::{Gateway, GatewayError, Ref, Warning, read_file};
 use crate::llb::{Display, Output, source};
+use crate::note;
 use crate::patch::task::{
     ApplyTask, FetchOutcome, FetchTask, Removed, Targets, Unmet, Upgrade, path,
 };
@@ -108,6 +109,7 @@ async fn patch(
         platform: &target.platform,
         request: &request,
         capabilities: &gateway.daemon().llb,
+        now: environment.now,
     };
     let image = Tree { reading: &target.tree, output: &target.root };
     let probe = probe::system(gateway, image, &steps).await?;
@@ -140,10 +142,8 @@ async fn patch(
 
     let (fetched, outcome) = build.fetch(&steps, targets).await?;
     let plan = plan.after_fetch(&outcome.unmet, &outcome.removed, |name, architecture| {
-        let mut upgrades = outcome.upgrades.iter();
-        let upgrade = upgrades.find(|one| one.name == *name && one.architecture == *architecture);
         let installed = probe.system.database().get(name, architecture)?;
-        let Some(upgrade) = upgrade else {
+        let Some(upgrade) = outcome.upgrade_of(installed) else {
             return Some((installed.version.clone(), installed.source.version.clone()));
         };
         let parse = |text| Version::parse(installed.version.scheme(), text).ok();
@@ -158,16 +158,22 @@ async fn patch(
     let task =
         ApplyTask { manager: probe.system.manager(), source_date_epoch: request.source_date_epoch };
     let name = format!("apply {}, no network", counted(outcome.upgrades.len(), "upgrade"));
-    let output = steps.apply(&task, &fetched, &name);
-    let patched = gateway.solve(&output).await?;
-    let image = Tree { reading: &patched, output: &output };
-    let after = probe::database_of(gateway, image, &steps, &probe.system).await;
-    let after = after.map_err(|error| match error {
-        probe::ProbeError::Gateway(error) => Failure::of_step("apply", error),
-        other => other.into(),
-    })?;
+    let step = steps.apply(&task, &fetched, &name);
+    let patched = gateway.solve(&step.output).await?;
+    let image = Tree { reading: &patched, output: &step.output };
+    let after = match probe::database_of(gateway, image, &steps, &probe.system).await {
+        Ok(after) => after,
+        Err(probe::ProbeError::Gateway(error)) => {
+            let note = note::read(gateway, &steps, &step).await;
+            return Err(Failure::of_step("apply", error, note.as_ref()));
+        }
+        Err(other) => return Err(other.into()),
+    };
     let verified =
         verify::verify(probe.system.database(), &after, &outcome, &request.exclude, plan)?;
+    for leap in evidence::leaps(&verified.plan, &verified.changes) {
+        notices.add(Code::MajorVersion, leap);
+    }
     Ok(build.patched(patched, &verified, kept_back))
 }
 
@@ -281,14 +287,19 @@ impl<G: Gateway> Build<'_, G> {
         let cache =
             format!("{}-{release}-{}", probe.os_release.id(), target.platform.architecture());
         let fetch = Fetch { task, cache, freshness, name: name.to_owned() };
-        let output = steps.fetch(&fetch).ok_or_else(|| Failure::bug("fetch has no output"))?;
-        let tree = gateway.solve(&output).await?;
-        let outcome = read_file(*gateway, &tree, path::OUTCOME_IN_OUT, OUTCOME_LIMIT)
-            .await
-            .map_err(|error| Failure::of_step("fetch", error))?;
+        let step = steps.fetch(&fetch).ok_or_else(|| Failure::bug("fetch has no output"))?;
+        let tree = gateway.solve(&step.output).await?;
+        let outcome = read_file(*gateway, &tree, path::OUTCOME_IN_OUT, OUTCOME_LIMIT).await;
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let note = note::read(*gateway, steps, &step).await;
+                return Err(Failure::of_step("fetch", error, note.as_ref()));
+            }
+        };
         let outcome = serde_json::from_slice(&outcome)
             .map_err(|error| Failure::bug(&format!("fetch has a malformed outcome: {error}")))?;
-        Ok((output, outcome))
+        Ok((step.output, outcome))
     }
 
     /// Fails or warns about demands that could have been met.

@@ -11,6 +11,7 @@ pub mod reports;
 
 pub mod context;
 pub mod freshness;
+pub mod note;
 pub mod probe;
 
 pub mod gateway;

@@ -58,7 +58,7 @@ impl fmt::Display for Excerpt {
 }
 
 /// Longest part of another program's words that is shown.
-const WORDS_LIMIT: usize = 200;
+const WORDS_LIMIT: usize = 400;
 
 /// Another program's words, safe to print: they may come from an image.
 pub fn words_of(text: &str) -> String {
@@ -231,6 +231,13 @@ pub struct Architecture(Arc<str>);
 
 checked_text!(Architecture, check_architecture);
 
+impl Architecture {
+    /// Whether it stands for all of them: `all` in dpkg's words, `noarch` in those of apk and rpm.
+    pub fn is_any(&self) -> bool {
+        matches!(self.as_str(), "all" | "noarch")
+    }
+}
+
 fn check_architecture(text: &str) -> Result<(), PackageError> {
     check(
         NameKind::Architecture,
@@ -332,8 +339,8 @@ mod tests {
     #[test]
     fn words_cannot_steer_a_terminal() {
         assert_eq!(words_of("a\u{1b}[2Jb"), "a�[2Jb");
-        assert_eq!(words_of(&"a".repeat(201)).chars().count(), 201);
-        assert_eq!(words_of(&"a".repeat(200)), "a".repeat(200));
+        assert_eq!(words_of(&"a".repeat(401)).chars().count(), 401);
+        assert_eq!(words_of(&"a".repeat(400)), "a".repeat(400));
     }
 
     #[test]

@@ -148,7 +148,7 @@ fn check_steps(
         assert_eq!(meta.args, [path::BINARY, "agent", &task]);
         let names: Vec<&str> =
             meta.env.iter().filter_map(|variable| variable.split('=').next()).collect();
-        let known = ["PATH", "SUTURE_VERSION", "SUTURE_FRESHNESS"];
+        let known = ["PATH", "SUTURE_VERSION", "SUTURE_FRESHNESS", path::NOTE_VARIABLE];
         assert!(names.iter().all(|name| known.contains(name)), "an image's environment: {names:?}");
         assert_eq!(meta.user, "0:0", "a package manager is root's");
         if *step != Step::Fetch {

@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["main"],
     &["frontend", "agent"],
     &["failure", "reports"],
-    &["context", "freshness", "probe"],
+    &["context", "freshness", "note", "probe"],
     &["gateway"],
     &["evidence", "fixes", "patch", "plan", "request", "result", "threshold", "verify"],
     &["distro", "image", "pkgdb", "report", "repository"],

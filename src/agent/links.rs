@@ -20,6 +20,17 @@ pub(super) enum Last {
 
 /// What a path, relative to a root or not, leads to; nothing when nothing is there.
 pub(super) fn resolve(root: &Path, path: &Path, last: Last) -> io::Result<Option<PathBuf>> {
+    Ok(walk(root, path, last)?.filter(|(_, missing)| missing.is_empty()).map(|(found, _)| found))
+}
+
+/// Where what a path leads to is, or would be; nothing when its links lead in circles.
+pub(super) fn place(root: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
+    let walked = walk(root, path, Last::Followed)?;
+    Ok(walked.map(|(found, missing)| missing.iter().rev().fold(found, |it, name| it.join(name))))
+}
+
+/// As far as a path leads, and the names that are not there, the first one last.
+fn walk(root: &Path, path: &Path, last: Last) -> io::Result<Option<(PathBuf, Vec<OsString>)>> {
     let mut resolved = PathBuf::new();
     let mut waiting: Vec<OsString> = components(path);
     let mut links = 0;
@@ -29,7 +40,10 @@ pub(super) fn resolve(root: &Path, path: &Path, last: Last) -> io::Result<Option
             continue;
         }
         let next = resolved.join(&name);
-        let Some(found) = metadata(&root.join(&next))? else { return Ok(None) };
+        let Some(found) = metadata(&root.join(&next))? else {
+            waiting.push(name);
+            return Ok(Some((root.join(resolved), waiting)));
+        };
         if found.is_symlink() && (last == Last::Followed || !waiting.is_empty()) {
             links += 1;
             if links > LINK_LIMIT {
@@ -44,7 +58,7 @@ pub(super) fn resolve(root: &Path, path: &Path, last: Last) -> io::Result<Option
             resolved = next;
         }
     }
-    Ok(Some(root.join(resolved)))
+    Ok(Some((root.join(resolved), waiting)))
 }
 
 /// What the link at a path below a root leads to at once, be that a link again; nothing when it is none, or

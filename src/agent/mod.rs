@@ -15,8 +15,10 @@ mod attributes;
 mod author;
 mod changes;
 mod fetched;
+mod lend;
 mod lift;
 mod links;
+mod note;
 mod process;
 mod python;
 mod rpm;
@@ -63,12 +65,14 @@ pub fn run(task_file: &Path) -> u8 {
     let outcome = read_task(task_file).and_then(|task| match task {
         Task::Fetch(task) => fetch(&task),
         Task::Apply(task) => apply(&task),
-        Task::List => rpm::list(),
+        Task::List => lend::lend().and_then(|_| rpm::list()),
+        Task::Tell { note, .. } => note::tell(&note),
     });
     match outcome {
         Ok(()) => 0,
         Err(failure) => {
             say(&format!("suture: {failure} [{}]", failure.kind.code()));
+            note::leave(&failure);
             failure.kind.exit_code()
         }
     }
@@ -96,6 +100,7 @@ fn fetch(task: &FetchTask) -> Result<(), Failure> {
     let files = format!("{}{}", path::OUT, path::FILES_IN_OUT);
     let files = Path::new(&files);
     std::fs::create_dir_all(files).map_err(|error| Failure::file("make", files, &error))?;
+    lend::lend()?;
     let (outcome, lock) = match task.manager {
         Manager::Apk => apk::fetch(task, files)?,
         Manager::Apt => apt::fetch::run(task, files)?,
@@ -113,6 +118,7 @@ fn apply(task: &ApplyTask) -> Result<(), Failure> {
         std::fs::read(&lock_file).map_err(|error| Failure::file("read", &lock_file, &error))?;
     let lock: Lock = serde_json::from_slice(&bytes)
         .map_err(|error| Failure::new(AgentFailure::Bug, format!("no lock: {error}")))?;
+    let lent = lend::lend()?;
     let remains = match task.manager {
         Manager::Apk => apk::apply(&lock, files)?,
         Manager::Apt => apt::apply::run(&lock, files)?,
@@ -126,5 +132,6 @@ fn apply(task: &ApplyTask) -> Result<(), Failure> {
         latest: task.source_date_epoch,
         // In other families compiled files are packages' own, whose digests the database has.
         scripts_compile: task.manager == Manager::Apt,
-    })
+    })?;
+    lent.take_back()
 }

@@ -1,7 +1,9 @@
 //! Programs of the image, started with argument vectors and a clean environment.
 
-use std::io::{self, BufRead, BufReader, Write as _};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -101,7 +103,9 @@ pub(super) fn run(
     let cannot_start = |error: io::Error| {
         let kind = match Errno::from_io_error(&error) {
             Some(Errno::NOEXEC) => AgentFailure::Foreign,
-            _ => AgentFailure::PackageManager,
+            Some(Errno::NOMEM | Errno::AGAIN) => AgentFailure::PackageManager,
+            // Missing, not allowed, without its interpreter or its libraries.
+            _ => AgentFailure::Broken,
         };
         Failure::new(kind, format!("cannot start {program}: {error}"))
     };
@@ -115,6 +119,16 @@ pub(super) fn run(
     let [stdout, stderr] =
         output.map(|reading| reading.map_or_else(String::new, |reading| reading.text(until)));
     Ok(Finished { exit_code: status.code(), signal: status.signal(), stdout, stderr })
+}
+
+/// The file of a program, if it is a script.
+pub(super) fn find_script(program: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    let mut files = std::env::split_paths(&folders).map(|folder| folder.join(program));
+    let file = files.find(|file| file.is_file())?;
+    let mut start = [0; 2];
+    File::open(&file).and_then(|mut it| it.read_exact(&mut start)).ok()?;
+    (start == *b"#!").then_some(file)
 }
 
 /// A thread that reads what a program writes.

@@ -11,9 +11,11 @@ use crate::plan::Plan;
 use crate::platform::Platform;
 use crate::reference::ImageReference;
 
+mod leap;
 mod summary;
 mod table;
 
+pub use leap::leaps;
 pub use summary::{counted, reason, unmet_problems};
 
 use summary::Names;

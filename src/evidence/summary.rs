@@ -32,7 +32,9 @@ impl Names {
             .iter()
             .filter_map(|assessment| Some((&assessment.name, assessment.architecture.as_ref()?)));
         let mut architectures: BTreeMap<&PackageName, BTreeSet<&Architecture>> = BTreeMap::new();
-        for (name, architecture) in changed.chain(demanded) {
+        let all = changed.chain(demanded);
+        // Between one architecture and all of them a package stays the same.
+        for (name, architecture) in all.filter(|(_, it)| !it.is_any()) {
             architectures.entry(name).or_default().insert(architecture);
         }
         let several = architectures.into_iter().filter(|(_, found)| found.len() > 1);
@@ -148,9 +150,14 @@ impl Evidence<'_> {
 
     /// The findings that a change of this package fixes.
     fn fixed_by(&self, name: &PackageName, architecture: &Architecture) -> String {
+        let changed = |other: &Architecture| {
+            self.changes.iter().any(|it| (&it.name, &it.architecture) == (name, other))
+        };
+        // A package may move to another architecture.
+        let is_about = |other: &Architecture| other == architecture || !changed(other);
         let fixed = self.plan.assessments.iter().filter(|assessment| {
             assessment.name == *name
-                && assessment.architecture.as_ref().is_none_or(|it| it == architecture)
+                && assessment.architecture.as_ref().is_none_or(is_about)
                 && matches!(assessment.verdict, Verdict::Planned(_))
         });
         let fixes: Vec<&str> = fixed.filter_map(|it| finding(&it.demand)).collect();
@@ -309,6 +316,9 @@ pub fn reason(reason: &UnmetReason) -> String {
             format!("would remove {}", some_of(&names))
         }
         UnmetReason::Unsolvable { because } => words_of(because),
+        UnmetReason::Downgrade { to } => {
+            format!("the image prefers the older {}", words_of(to))
+        }
         UnmetReason::NotInstalled => "not installed in this image".to_owned(),
     }
 }

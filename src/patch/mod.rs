@@ -1,8 +1,11 @@
 //! The graphs of a patch: fetch has the network, apply changes the image.
 
+use jiff::Timestamp;
+
+use crate::digest::Digest;
 use crate::llb::capability::Capabilities;
 use crate::llb::exec::{ContentKey, Exec, Executed, Mount, MountKind, Network, Sharing};
-use crate::llb::{Display, Output, file};
+use crate::llb::{Caching, Display, Output, file};
 use crate::platform::Platform;
 use crate::request::Request;
 
@@ -23,6 +26,8 @@ pub struct Steps<'a> {
     pub request: &'a Request,
     /// What the daemon can do.
     pub capabilities: &'a Capabilities,
+    /// The time of the build.
+    pub now: Timestamp,
 }
 
 /// The step that has the network.
@@ -39,41 +44,68 @@ pub struct Fetch<'a> {
 }
 
 /// The program search path inside every step, since an image's own may be anything.
-const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+///
+/// The system's own programs come first: what an author has put into `/usr/local` may be a wrapper that
+/// refuses to run.
+const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin";
+
+/// A step in which the agent runs.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What it hands out.
+    pub output: Output,
+    /// The key of the note that it leaves if it fails.
+    pub note: String,
+}
 
 impl Steps<'_> {
     /// The tree that fetch hands out: the files and what was found.
-    pub fn fetch(&self, fetch: &Fetch<'_>) -> Option<Output> {
+    pub fn fetch(&self, fetch: &Fetch<'_>) -> Option<Step> {
         let task = Task::Fetch(fetch.task.clone());
         let mut mounts = vec![
             mount(path::OUT, MountKind::Output(None)),
             mount(path::WORK, MountKind::Tmpfs { size: None }),
         ];
         if fetch.task.manager == Manager::Apt {
-            let namespace = self.request.cache_namespace.as_deref();
-            let namespace = namespace.map_or(String::new(), |it| format!("{it}/"));
-            let id = format!("{namespace}suture/{}", fetch.cache);
             // Private, so that a fleet's builds do not wait for each other.
-            let kind = MountKind::Cache { id, sharing: Sharing::Private };
+            let kind = self.cache(&fetch.cache, Sharing::Private);
             mounts.push(mount(path::CACHE, kind));
         }
         let freshness = ("SUTURE_FRESHNESS".to_owned(), fetch.freshness.clone());
-        self.exec(self.root, &task, mounts, self.request.network, vec![freshness], &fetch.name)
-            .output(path::OUT)
+        let (network, name) = (self.request.network, &fetch.name);
+        let (executed, note) = self.exec(self.root, &task, mounts, network, vec![freshness], name);
+        Some(Step { output: executed.output(path::OUT)?, note })
     }
 
     /// The tree that has the list of what is installed in an image.
-    pub fn list(&self, root: &Output) -> Option<Output> {
+    pub fn list(&self, root: &Output) -> Option<Step> {
         let mounts = vec![
             mount(path::OUT, MountKind::Output(None)),
             mount(path::WORK, MountKind::Tmpfs { size: None }),
         ];
         let name = "list the installed packages, no network";
-        self.exec(root, &Task::List, mounts, Network::None, Vec::new(), name).output(path::OUT)
+        let (executed, note) =
+            self.exec(root, &Task::List, mounts, Network::None, Vec::new(), name);
+        Some(Step { output: executed.output(path::OUT)?, note })
+    }
+
+    /// The tree that has the note of a failed step.
+    pub fn tell(&self, note: &str) -> Option<Output> {
+        let mounts = vec![mount(path::OUT, MountKind::Output(None))];
+        let name = "[internal] read why";
+        let task = Task::Tell { note: note.to_owned(), at: self.now.to_string() };
+        let (executed, _) = self.exec(self.agent, &task, mounts, Network::None, Vec::new(), name);
+        executed.output(path::OUT)
+    }
+
+    fn cache(&self, name: &str, sharing: Sharing) -> MountKind {
+        let namespace = self.request.cache_namespace.as_deref();
+        let namespace = namespace.map_or(String::new(), |it| format!("{it}/"));
+        MountKind::Cache { id: format!("{namespace}suture/{name}"), sharing }
     }
 
     /// The patched root filesystem: the image and one more layer.
-    pub fn apply(&self, task: &ApplyTask, fetched: &Output, name: &str) -> Output {
+    pub fn apply(&self, task: &ApplyTask, fetched: &Output, name: &str) -> Step {
         let task = Task::Apply(task.clone());
         // The content of the image need not be read: its definition names its digest.
         let content = if self.capabilities.has("exec.mount.cache.content") {
@@ -94,7 +126,8 @@ impl Steps<'_> {
             mount(path::FILES, files),
             mount(path::WORK, MountKind::Tmpfs { size: None }),
         ];
-        self.exec(self.root, &task, mounts, Network::None, Vec::new(), name).root()
+        let (executed, note) = self.exec(self.root, &task, mounts, Network::None, Vec::new(), name);
+        Step { output: executed.root(), note }
     }
 
     fn exec(
@@ -105,8 +138,15 @@ impl Steps<'_> {
         network: Network,
         mut environment: Vec<(String, String)>,
         name: &str,
-    ) -> Executed {
+    ) -> (Executed, String) {
         let json = serde_json::to_vec(task).unwrap_or_default();
+        let note = Digest::of(&[root.digest().as_str().as_bytes(), &json].concat());
+        let note = note.hex().to_owned();
+        mounts.push(mount(path::NOTES, self.cache("notes", Sharing::Shared)));
+        let caching = match task {
+            Task::Tell { .. } => Caching::Allowed,
+            Task::Fetch(_) | Task::Apply(_) | Task::List => self.request.caching,
+        };
         let display = Display::named("[internal] write the task");
         let task = file::make_file(None, path::TASK_FILE, 0o444, &json, &display);
         for (destination, tree) in [(path::AGENT, self.agent.clone()), (path::TASK, task)] {
@@ -116,7 +156,8 @@ impl Steps<'_> {
         }
         environment.insert(0, ("PATH".to_owned(), SEARCH_PATH.to_owned()));
         environment.insert(1, ("SUTURE_VERSION".to_owned(), env!("CARGO_PKG_VERSION").to_owned()));
-        Exec {
+        environment.push((path::NOTE_VARIABLE.to_owned(), note.clone()));
+        let exec = Exec {
             arguments: vec![
                 path::BINARY.to_owned(),
                 "agent".to_owned(),
@@ -130,8 +171,8 @@ impl Steps<'_> {
             network,
             sandbox: self.request.sandbox.clone(),
             platform: self.platform.clone(),
-        }
-        .build(&Display { name: name.to_owned(), caching: self.request.caching })
+        };
+        (exec.build(&Display { name: name.to_owned(), caching }), note)
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
 use crate::package::{Architecture, NamePattern, PackageName};
+use crate::pkgdb::InstalledPackage;
 use crate::repository::rpm::RpmManager;
 use crate::threshold::Threshold;
 use crate::version::Version;
@@ -41,6 +42,12 @@ pub mod path {
     pub const FILES: &str = "/dev/.suture/files";
     /// The image before the upgrade, in apply.
     pub const BASE: &str = "/dev/.suture/base";
+    /// The notes of failed steps, by key.
+    pub const NOTES: &str = "/dev/.suture/notes";
+    /// The variable with the key of a step's note.
+    pub const NOTE_VARIABLE: &str = "SUTURE_NOTE";
+    /// A note in the output of the step that hands it out.
+    pub const NOTE_IN_OUT: &str = "/note.json";
     /// Packages that earlier fetches downloaded, by digest.
     pub const CACHE: &str = "/dev/.suture/cache";
 }
@@ -55,6 +62,14 @@ pub enum Task {
     Apply(ApplyTask),
     /// Have rpm list what is installed, where its database's bytes do not tell.
     List,
+    /// Hand out the note that a failed step has left.
+    Tell {
+        /// Its key.
+        note: String,
+        /// The time of the build, which makes the step another one than an earlier build's: an order to ignore
+        /// what is cached would throw the notes away too (`solver/llbsolver/vertex.go`, `detectPrunedCacheID`).
+        at: String,
+    },
 }
 
 /// The package manager that does the work.
@@ -171,6 +186,16 @@ pub struct FetchOutcome {
     pub unmet: Vec<Unmet>,
 }
 
+impl FetchOutcome {
+    /// What an installed package becomes, perhaps for another architecture.
+    pub fn upgrade_of(&self, package: &InstalledPackage) -> Option<&Upgrade> {
+        let upgrades = || self.upgrades.iter().filter(|upgrade| upgrade.name == package.name);
+        upgrades().find(|upgrade| upgrade.architecture == package.architecture).or_else(|| {
+            upgrades().find(|upgrade| upgrade.from.as_deref() == Some(package.version.as_str()))
+        })
+    }
+}
+
 /// One package that goes with an upgrade, by the package manager's own rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
@@ -230,6 +255,11 @@ pub enum UnmetReason {
     },
     /// The package is not in the image.
     NotInstalled,
+    /// The package manager would go back to an older version, which the image's author prefers.
+    Downgrade {
+        /// Which.
+        to: String,
+    },
 }
 
 /// The fetched files with what they must be.
@@ -260,76 +290,167 @@ pub struct LockedPackage {
     pub source: Option<String>,
 }
 
-/// Why the agent failed; its words are in the log of the step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a step failed, in the agent's words: a failed step hands nothing out, but what it has written to a
+/// cache stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// The kind of failure.
+    pub failure: AgentFailure,
+    /// One line for the user.
+    pub message: String,
+}
+
+/// Why the agent failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AgentFailure {
     /// A repository cannot be reached.
     Unreachable,
     /// A signature or a digest is wrong.
     Untrusted,
+    /// A repository is signed with a key that the image does not have, or that has expired.
+    Key,
+    /// What a repository says of itself is too old, or from the future.
+    Expired,
+    /// The files of a repository do not fit together.
+    Inconsistent,
     /// The disk is full.
     NoSpace,
     /// The kernel cannot run the image's programs, which are of another architecture.
     Foreign,
+    /// The package manager cannot run.
+    Broken,
+    /// Packages of the image do not fit together.
+    Dependencies,
     /// The package manager failed.
     PackageManager,
     /// A defect of ours.
     Bug,
 }
 
+/// What is known of a kind of failure.
+struct Row {
+    failure: AgentFailure,
+    exit_code: u8,
+    code: Code,
+    what: &'static str,
+    hint: &'static str,
+}
+
 impl AgentFailure {
-    /// (failure, exit code, code for the user, hint).
-    const TABLE: &'static [(Self, u8, Code, &'static str)] = &[
-        (
-            Self::Unreachable,
-            71,
-            Code::RepositoryUnreachable,
-            "the step's log names the repository; it must be reachable from the builder \
-             (--network, --add-host and proxies as build arguments are passed on)",
-        ),
-        (
-            Self::Untrusted,
-            72,
-            Code::RepositoryUntrusted,
-            "the step's log names the repository or the package; nothing of it was used, and \
-             checks are never switched off",
-        ),
-        (Self::NoSpace, 73, Code::NoSpace, "free space on the builder: docker builder prune"),
-        (
-            Self::Foreign,
-            75,
-            Code::NoEmulation,
-            "build on a machine of that platform, or register an emulator with the builder's kernel: \
-             docker run --privileged --rm tonistiigi/binfmt --install all",
-        ),
-        (Self::PackageManager, 74, Code::PackageManager, "the step's log has its words"),
-        (Self::Bug, 70, Code::Bug, "please report it with the step's log"),
+    const TABLE: &'static [Row] = &[
+        Row {
+            failure: Self::Unreachable,
+            exit_code: 71,
+            code: Code::RepositoryUnreachable,
+            what: "a package repository cannot be reached",
+            hint: "it must be reachable from the builder (--network, --add-host and proxies as build \
+                   arguments are passed on)",
+        },
+        Row {
+            failure: Self::Untrusted,
+            exit_code: 72,
+            code: Code::RepositoryUntrusted,
+            what: "a package repository or a package cannot be trusted",
+            hint: "nothing of it was used, and checks are never switched off",
+        },
+        Row {
+            failure: Self::Key,
+            exit_code: 77,
+            code: Code::RepositoryKey,
+            what: "a package repository is signed with a key that the image does not accept",
+            hint: "the image's own keyring must have the repository's current key: its distributor or \
+                   vendor has a newer keyring package",
+        },
+        Row {
+            failure: Self::Expired,
+            exit_code: 78,
+            code: Code::RepositoryExpired,
+            what: "a package repository is out of date",
+            hint: "its index is signed, but no longer or not yet valid: it is no longer maintained, or \
+                   the builder's clock is wrong",
+        },
+        Row {
+            failure: Self::Inconsistent,
+            exit_code: 79,
+            code: Code::RepositoryInconsistent,
+            what: "a package repository is being changed",
+            hint: "its signed index and its files do not match, as while a mirror is synchronized: try \
+                   again later, or use another mirror",
+        },
+        Row {
+            failure: Self::NoSpace,
+            exit_code: 73,
+            code: Code::NoSpace,
+            what: "the disk is full",
+            hint: "free space on the builder: docker builder prune",
+        },
+        Row {
+            failure: Self::Foreign,
+            exit_code: 75,
+            code: Code::NoEmulation,
+            what: "the builder cannot run programs of the image's platform",
+            hint: "build on a machine of that platform, or register an emulator with the builder's \
+                   kernel: docker run --privileged --rm tonistiigi/binfmt --install all",
+        },
+        Row {
+            failure: Self::Broken,
+            exit_code: 76,
+            code: Code::PackageManagerBroken,
+            what: "the image's package manager cannot run",
+            hint: "it must work in the image as it is: try it with docker run --user root",
+        },
+        Row {
+            failure: Self::Dependencies,
+            exit_code: 80,
+            code: Code::BrokenDependencies,
+            what: "packages of the image do not fit together",
+            hint: "repair them in the image's own build, or name packages in REPORT or PACKAGES whose \
+                   own dependencies are met",
+        },
+        Row {
+            failure: Self::PackageManager,
+            exit_code: 74,
+            code: Code::PackageManager,
+            what: "the package manager failed",
+            hint: "the step's log has all that it says",
+        },
+        Row {
+            failure: Self::Bug,
+            exit_code: 70,
+            code: Code::Bug,
+            what: "something went wrong in suture",
+            hint: "please report it with the step's log",
+        },
     ];
 
-    fn row(self) -> Option<&'static (Self, u8, Code, &'static str)> {
-        Self::TABLE.iter().find(|(failure, ..)| *failure == self)
+    fn row(self) -> Option<&'static Row> {
+        Self::TABLE.iter().find(|row| row.failure == self)
     }
 
     /// The agent's exit code.
     pub fn exit_code(self) -> u8 {
-        self.row().map_or(1, |(_, exit_code, ..)| *exit_code)
+        self.row().map_or(1, |row| row.exit_code)
     }
 
     /// The failure that an exit code means.
     pub fn from_exit_code(exit_code: i64) -> Option<Self> {
-        Self::TABLE
-            .iter()
-            .find(|(_, known, ..)| i64::from(*known) == exit_code)
-            .map(|(failure, ..)| *failure)
+        let row = Self::TABLE.iter().find(|row| i64::from(row.exit_code) == exit_code)?;
+        Some(row.failure)
     }
 
     /// Its name for the user.
     pub fn code(self) -> Code {
-        self.row().map_or(Code::Bug, |(_, _, code, _)| *code)
+        self.row().map_or(Code::Bug, |row| row.code)
+    }
+
+    /// What has happened, in general.
+    pub fn what(self) -> &'static str {
+        self.row().map_or("", |row| row.what)
     }
 
     /// What to do about it.
     pub fn hint(self) -> &'static str {
-        self.row().map_or("", |(.., hint)| *hint)
+        self.row().map_or("", |row| row.hint)
     }
 }

@@ -20,9 +20,6 @@ use crate::package::{Architecture, Excerpt, PackageError, PackageName};
 use crate::version::apk::ApkVersion;
 use crate::version::{Version, VersionError};
 
-/// The architecture of packages that fit each architecture.
-const NO_ARCHITECTURE: &str = "noarch";
-
 /// The description that apk gives the packages it makes itself.
 const VIRTUAL: &[u8] = b"virtual meta package";
 
@@ -307,7 +304,7 @@ impl Installed {
     /// The architecture of the packages that have one.
     pub fn architecture(&self) -> Option<&Architecture> {
         let mut architectures = self.database.packages().iter().map(|found| &found.architecture);
-        architectures.find(|architecture| architecture.as_str() != NO_ARCHITECTURE)
+        architectures.find(|architecture| !architecture.is_any())
     }
 }
 

@@ -17,9 +17,6 @@ use crate::package::{Architecture, Excerpt, PackageError, PackageName};
 use crate::version::deb::DebVersion;
 use crate::version::{Version, VersionError};
 
-/// The architecture of packages that fit each architecture.
-const ALL: &str = "all";
-
 /// Why dpkg's database cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DpkgError {
@@ -248,9 +245,10 @@ pub fn parse_foreign_architectures(bytes: &[u8]) -> Result<Option<Architectures>
 /// The architecture that the image is made for: that of its package `dpkg`, else the most frequent one.
 pub fn native_architecture(database: &Database) -> Option<Architecture> {
     let present = || {
-        database.packages().iter().filter(|package| {
-            package.state != State::ConfigFiles && package.architecture.as_str() != ALL
-        })
+        database
+            .packages()
+            .iter()
+            .filter(|package| package.state != State::ConfigFiles && !package.architecture.is_any())
     };
     if let Some(dpkg) = present().find(|package| package.name.as_str() == "dpkg") {
         return Some(dpkg.architecture.clone());

@@ -43,6 +43,8 @@ impl DpkgSystem {
 
 /// Where dpkg keeps what is installed.
 pub(super) const STATUS: &str = "/var/lib/dpkg/status";
+/// Where it keeps changes that are not in there yet.
+const UPDATES: &str = "/var/lib/dpkg/updates";
 /// There is none.
 pub(super) const NO_DATABASE: ProbeError = ProbeError::NoDatabase(STATUS);
 
@@ -52,7 +54,7 @@ pub(super) async fn system(
     tree: &Ref,
     base_suites: Vec<String>,
 ) -> Result<DpkgSystem, ProbeError> {
-    let (found, apt, dpkg_found, architectures, sources) = tokio::try_join!(
+    let (found, apt, dpkg_found, architectures, updates, sources) = tokio::try_join!(
         database(gateway, tree),
         async { Ok(exists(gateway, tree, "/usr/bin/apt-get").await?) },
         async { Ok(exists(gateway, tree, "/usr/bin/dpkg").await?) },
@@ -60,12 +62,18 @@ pub(super) async fn system(
             let path = "/var/lib/dpkg/arch";
             Ok(read_optional_file(gateway, tree, path, SMALL_FILE_LIMIT).await?)
         },
+        async { Ok(read_optional_directory(gateway, tree, UPDATES).await?) },
         apt_sources(gateway, tree),
     )?;
     for (present, program) in [(apt, "/usr/bin/apt-get"), (dpkg_found, "/usr/bin/dpkg")] {
         if !present {
             return Err(ProbeError::NoPackageManager(program));
         }
+    }
+    // dpkg's own test for what it has not yet merged into its status file (`lib/dpkg/dbmodify.c`).
+    let is_update = |name: &str| !name.is_empty() && name.bytes().all(|it| it.is_ascii_digit());
+    if updates.iter().any(|entry| is_update(&entry.name)) {
+        return Err(ProbeError::Interrupted(UPDATES));
     }
     let database = found.ok_or(NO_DATABASE)?;
     if !sources.has_binary() {

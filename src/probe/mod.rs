@@ -12,7 +12,7 @@ use crate::image::{ImageConfig, ImageConfigError};
 use crate::llb::{Display, Output, source};
 use crate::package::PackageName;
 use crate::patch::Steps;
-use crate::patch::task::{Manager, Repositories};
+use crate::patch::task::{Manager, Note, Repositories};
 use crate::pkgdb::apk::ApkError;
 use crate::pkgdb::dpkg::DpkgError;
 use crate::pkgdb::rpm::RpmDatabaseError;
@@ -193,7 +193,7 @@ pub enum ProbeError {
     },
     /// rpm, in a container, does not list what is installed.
     #[error("rpm does not list what is installed: {0}")]
-    List(#[source] GatewayError),
+    List(#[source] GatewayError, Option<Note>),
     /// Something was interrupted when the image was built.
     #[error("packages of the image are half-installed: {}", list(.packages))]
     Unfinished {
@@ -202,6 +202,11 @@ pub enum ProbeError {
         /// The packages.
         packages: Vec<PackageName>,
     },
+    /// dpkg was interrupted when the image was built.
+    #[error(
+        "dpkg was interrupted when the image was built: {0} has changes that its database lacks"
+    )]
+    Interrupted(&'static str),
     /// Nothing says where packages come from.
     #[error("the image names no package repository in {0}")]
     NoRepositories(String),

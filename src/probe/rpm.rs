@@ -5,6 +5,7 @@ use futures_util::future::try_join_all;
 use crate::distro::OsRelease;
 use crate::gateway::file::{exists, read_optional_directory, read_optional_file};
 use crate::gateway::{FileKind, FileStat, Gateway, GatewayError, Ref, read_file};
+use crate::note;
 use crate::patch::Steps;
 use crate::patch::task::path;
 use crate::pkgdb::rpm::place::{DATABASES, LOG};
@@ -205,10 +206,13 @@ async fn installed(
     }
     let list = steps.list(image.output).ok_or(NO_DATABASE)?;
     let listed = async {
-        let tree = gateway.solve(&list).await?;
+        let tree = gateway.solve(&list.output).await?;
         read_file(gateway, &tree, path::LIST_IN_OUT, DATABASE_LIMIT).await
     };
-    let bytes = listed.await.map_err(ProbeError::List)?;
+    let bytes = match listed.await {
+        Ok(bytes) => bytes,
+        Err(error) => return Err(ProbeError::List(error, note::read(gateway, steps, &list).await)),
+    };
     let list = String::from_utf8_lossy(&bytes);
     let unreadable = |source: RpmDatabaseError| ProbeError::Database {
         path: "as rpm lists it",

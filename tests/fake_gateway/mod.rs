@@ -27,7 +27,7 @@ use suture::patch::task::{FetchOutcome, path};
 use suture::pb;
 use suture::platform::Platform;
 
-use scenario::UNKNOWN;
+use scenario::{ErrorFile, UNKNOWN};
 pub(crate) use scenario::{SNAPSHOTS, Scenario};
 use tree::{ABSENT, Tree};
 
@@ -184,7 +184,7 @@ impl<'a> FakeGateway<'a> {
 
     /// An error that the scenario has for this key.
     fn error(&self, key: &str) -> Option<EngineStatus> {
-        self.scenario.daemon.errors.get(key).map(scenario::ErrorFile::status)
+        self.scenario.daemon.errors.get(key).map(ErrorFile::status)
     }
 
     /// Looks at a path and writes the call down.
@@ -224,6 +224,7 @@ impl<'a> FakeGateway<'a> {
                 Some(Step::Fetch) => ("fetched".to_owned(), self.fetch(exec, index)),
                 Some(Step::List) => ("listed".to_owned(), self.list(last, exec, index)),
                 Some(Step::Apply) => ("patched".to_owned(), self.apply(last, exec, index)),
+                Some(Step::Tell) => ("note".to_owned(), self.note()),
                 None => {
                     let name = exec.meta.as_ref().and_then(|meta| meta.args.last());
                     let name = name.expect("the name of an input").clone();
@@ -304,6 +305,17 @@ impl<'a> FakeGateway<'a> {
         let mut tree = Tree::default();
         tree.write(path::OUTCOME_IN_OUT, json.into());
         Solved::Fetched(tree, outcome.clone())
+    }
+
+    /// The note of the step that has failed, if it left one.
+    fn note(&self) -> Solved {
+        let mut tree = Tree::default();
+        for error in self.scenario.daemon.errors.values() {
+            if let ErrorFile::Process { note: Some(note), .. } = error {
+                tree.write(path::NOTE_IN_OUT, serde_json::to_vec(note).expect("JSON").into());
+            }
+        }
+        Solved::Tree(tree)
     }
 
     /// What rpm lists of an image.
@@ -449,15 +461,19 @@ pub(crate) enum Step {
     List,
     /// Changes the image.
     Apply,
+    /// Hands out the note of a failed step.
+    Tell,
 }
 
 impl Step {
-    /// Only fetch goes stale, and only apply hands out nothing beside the image.
+    /// Only fetch goes stale, only apply hands out nothing beside the image, and only a note needs no space to work in.
     pub(crate) fn of(exec: &pb::ExecOp) -> Self {
         let hands_out = exec.mounts.iter().any(|mount| mount.dest == path::OUT);
         let mut variables = exec.meta.iter().flat_map(|meta| &meta.env);
         let goes_stale = variables.any(|variable| variable.starts_with("SUTURE_FRESHNESS="));
+        let works = exec.mounts.iter().any(|mount| mount.dest == path::WORK);
         match (hands_out, goes_stale) {
+            _ if !works => Self::Tell,
             (true, true) => Self::Fetch,
             (true, false) => Self::List,
             (false, _) => Self::Apply,

@@ -70,10 +70,16 @@ pub(crate) fn text(text: &str) -> String {
         .fold(text.to_owned(), |text, before| {
             text.replace(&format!("{before}{VERSION}"), &format!("{before}[version]"))
         });
-    let mut parts = text.split("sha256:");
+    // Digests, and the keys of notes.
+    ["sha256:", "SUTURE_NOTE=", "note: \""].iter().fold(text, |text, mark| shorten(&text, mark))
+}
+
+/// The text with only the beginnings of the digests that follow a mark.
+fn shorten(text: &str, mark: &str) -> String {
+    let mut parts = text.split(mark);
     let mut shortened = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        shortened.push_str("sha256:");
+        shortened.push_str(mark);
         let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
         if digits == 64 {
             shortened.push_str(&format!("{}…{}", &part[..DIGEST], &part[digits..]));

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use suture::gateway::EngineStatus;
 use suture::llb::{Display, source};
-use suture::patch::task::{FetchOutcome, Removed, Unmet, Upgrade};
+use suture::patch::task::{FetchOutcome, Note, Removed, Unmet, Upgrade};
 use suture::pb;
 use suture::platform::Platform;
 use suture::reference::ImageReference;
@@ -102,6 +102,8 @@ pub(crate) enum ErrorFile {
     Process {
         /// Its exit code.
         exit_code: i64,
+        /// The note that it left.
+        note: Option<Note>,
     },
     /// The daemon's own words.
     Status {
@@ -119,7 +121,7 @@ impl ErrorFile {
     /// As the gateway hands it on.
     pub(crate) fn status(&self) -> EngineStatus {
         match self {
-            Self::Process { exit_code } => EngineStatus {
+            Self::Process { exit_code, .. } => EngineStatus {
                 code: UNKNOWN,
                 message: format!(
                     "process \"/dev/.suture/agent/suture agent /dev/.suture/task/task.json\" \

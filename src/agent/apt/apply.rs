@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::package::{Architecture, PackageName};
 use crate::patch::task::{Lock, LockedPackage, path};
-use crate::pkgdb::extended_states;
+use crate::pkgdb::{Database, InstalledPackage, dpkg, extended_states};
 
 use super::super::Failure;
 use super::super::process::Echo;
@@ -16,6 +16,7 @@ use super::super::scripts::Scripts;
 use super::super::settle::{CommonFile, Remains, Trace};
 use super::super::{fetched, lift, links};
 use super::diversions::Diversions;
+use super::output;
 
 /// Where apt keeps which packages were installed automatically.
 const MARKS: &str = "/var/lib/apt/extended_states";
@@ -48,23 +49,30 @@ pub(in super::super) fn run(lock: &Lock, files: &Path) -> Result<Remains, Failur
     for package in &lock.packages {
         fetched::check(package, files)?;
     }
-    let before = super::installed(&super::database()?);
+    let before = books_of(&super::database()?);
     let marks = Marks::read()?;
     lift::run(&files_to_replace(lock));
+    let conffiles: &[&str] = if decides_conffiles()? { &[] } else { &["confdef", "confold"] };
     let policy = ServicePolicy::forbid()?;
-    let finished = super::run("apt-get", &arguments(lock, files), Echo::Shown);
+    let finished = super::run("apt-get", &arguments(lock, files, conffiles), Echo::Shown);
     policy.restore()?;
     let finished = finished?;
     if !finished.is_success() {
-        return Err(super::failure("apt-get install", &finished));
+        let mut failure = super::failure("apt-get install", &finished);
+        if output::wants_network(&finished) {
+            failure
+                .message
+                .push_str(" (a package's script wants the network, which this step has not)");
+        }
+        return Err(failure);
     }
-    let after = super::installed(&super::database()?);
+    let after = books_of(&super::database()?);
     marks.add(after.difference(&before).cloned())?;
     keep_folders_of_others(lock)?;
     Ok(Remains { traces: TRACES, more_traces: Vec::new(), common_files: common_files(lock) })
 }
 
-fn arguments(lock: &Lock, files: &Path) -> Vec<String> {
+fn arguments(lock: &Lock, files: &Path, conffiles: &[&str]) -> Vec<String> {
     let mut arguments = super::common_options();
     let work = path::WORK;
     for option in [
@@ -77,8 +85,6 @@ fn arguments(lock: &Lock, files: &Path) -> Vec<String> {
         "Dir::Cache::srcpkgcache=".to_owned(),
         // Naming a package marks it as wanted by the user; these marks are thrown away.
         format!("Dir::State::extended_states={work}/extended_states"),
-        "Dpkg::Options::=--force-confdef".to_owned(),
-        "Dpkg::Options::=--force-confold".to_owned(),
         // The layer is committed or discarded as a whole.
         "Dpkg::Options::=--force-unsafe-io".to_owned(),
         // Nor does it matter how far an upgrade that fails has come, which is all that setting up
@@ -89,12 +95,38 @@ fn arguments(lock: &Lock, files: &Path) -> Vec<String> {
     ] {
         arguments.extend(["-o".to_owned(), option]);
     }
+    let conffiles = conffiles.iter().map(|option| format!("Dpkg::Options::=--force-{option}"));
+    arguments.extend(conffiles.flat_map(|option| ["-o".to_owned(), option]));
     for word in ["install", "-q", "-y", "--no-remove"] {
         arguments.push(word.to_owned());
     }
     let paths = lock.packages.iter().map(|package| files.join(&package.file).display().to_string());
     arguments.extend(paths);
     arguments
+}
+
+/// The installed packages as apt's marks name them: one for all architectures is one of the native architecture, so
+/// that a package which moves between the two stays the same.
+fn books_of(database: &Database) -> BTreeSet<(PackageName, Architecture)> {
+    let native = dpkg::native_architecture(database);
+    let key = |package: &InstalledPackage| {
+        let own = Some(&package.architecture).filter(|it| !it.is_any());
+        Some((package.name.clone(), own.or(native.as_ref())?.clone()))
+    };
+    database.installed().filter_map(key).collect()
+}
+
+/// Whether the image itself says which configuration files an upgrade keeps, those of its author or the packages'
+/// (dpkg(1), `--force-confnew`): in apt's configuration or in dpkg's own.
+fn decides_conffiles() -> Result<bool, Failure> {
+    let arguments = ["dump", "DPkg::Options"].map(str::to_owned);
+    let mut texts = vec![super::run("apt-config", &arguments, Echo::Hidden)?.stdout];
+    let parts = std::fs::read_dir("/etc/dpkg/dpkg.cfg.d").into_iter().flatten().flatten();
+    let files = parts.map(|entry| entry.path()).chain(["/etc/dpkg/dpkg.cfg".into()]);
+    texts.extend(files.filter_map(|file| std::fs::read_to_string(file).ok()));
+    let lines = texts.iter().flat_map(|text| text.lines()).map(str::trim);
+    let mut options = lines.filter(|line| !line.starts_with('#') && line.contains("force-"));
+    Ok(options.any(|line| line.contains("confold") || line.contains("confnew")))
 }
 
 /// The image's marks of automatically installed packages.
@@ -247,12 +279,14 @@ fn file_list(root: &Path, package: &LockedPackage) -> Option<String> {
     info(root, package, "list")
 }
 
-/// What dpkg keeps of a package; one with `Multi-Arch: same` has its architecture in the name.
+/// What dpkg keeps of a package; one with `Multi-Arch: same` has its architecture in the name, which may have been
+/// `all`.
 fn info(root: &Path, package: &LockedPackage, kind: &str) -> Option<String> {
     let folder = Path::new("var/lib/dpkg/info");
     let LockedPackage { name, architecture, .. } = package;
-    [format!("{name}.{kind}"), format!("{name}:{architecture}.{kind}")]
+    [String::new(), format!(":{architecture}"), ":all".to_owned()]
         .iter()
+        .map(|suffix| format!("{name}{suffix}.{kind}"))
         .find_map(|file| links::read(root, &folder.join(file)).ok())
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::package::{Architecture, PackageName};
 use crate::patch::task::{
@@ -17,6 +18,9 @@ use super::super::process::Echo;
 use super::super::{Failure, say};
 use super::output::{Policy, Sources};
 use super::{indexes, output, spelled};
+
+/// How long to wait before a repository that is being changed is asked again.
+const PAUSES: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(10)];
 
 /// Most packages whose being kept back is looked into.
 const EXPLAIN_LIMIT: usize = 20;
@@ -122,13 +126,13 @@ impl Offer {
 
 /// A hold is how apt is told not to touch a package; this root filesystem is thrown away.
 fn hold_excluded(task: &FetchTask, database: &Database) -> Result<(), Failure> {
+    let excluded = database.installed().filter(|package| is_excluded(task, &package.name));
+    hold(excluded.map(|package| format!("{}:{}", package.name, package.architecture)))
+}
+
+fn hold(packages: impl Iterator<Item = String>) -> Result<(), Failure> {
     let mut arguments = vec!["hold".to_owned()];
-    arguments.extend(
-        database
-            .installed()
-            .filter(|package| is_excluded(task, &package.name))
-            .map(|package| format!("{}:{}", package.name, package.architecture)),
-    );
+    arguments.extend(packages);
     if arguments.len() > 1 {
         let finished = super::run("apt-mark", &arguments, Echo::Hidden)?;
         if !finished.is_success() {
@@ -219,11 +223,24 @@ impl Apt<'_> {
         // What apt would parse at its end is cut down first.
         let mut arguments = strings(&["update", "-q", "-o", "pkgCacheFile::Generate=false"]);
         arguments.extend_from_slice(further);
-        let finished = self.call("apt-get", &arguments, Echo::Shown)?;
-        if !finished.is_success() || output::update_is_incomplete(&finished.stderr) {
-            return Err(super::failure("apt-get update", &finished));
+        let mut pauses = PAUSES.iter();
+        loop {
+            let finished = self.call("apt-get", &arguments, Echo::Shown)?;
+            if finished.is_success() && !output::update_is_incomplete(&finished.stderr) {
+                return Ok(());
+            }
+            let failure = super::failure("apt-get update", &finished);
+            match pauses.next() {
+                Some(pause) if failure.kind == AgentFailure::Inconsistent => {
+                    say(&format!(
+                        "suture: a repository is being changed, asking again in {} seconds",
+                        pause.as_secs()
+                    ));
+                    std::thread::sleep(*pause);
+                }
+                _ => return Err(failure),
+            }
         }
-        Ok(())
     }
 
     /// What repositories have of these packages, in their order.
@@ -269,15 +286,25 @@ impl Apt<'_> {
     }
 
     fn everything(&self, task: &FetchTask) -> Result<Resolution, Failure> {
-        let goal = strings(&["upgrade", "--with-new-pkgs"]);
-        let Some(packages) = self.solve(&goal)? else { return Err(self.no_solution(&goal)?) };
         let installed: Vec<&InstalledPackage> = self.database.installed().collect();
         let names: Vec<String> = installed
             .iter()
             .map(|package| spelled(&package.name, &package.architecture, self.native))
             .collect();
-        let mut unmet = Vec::new();
-        for (package, offer) in installed.into_iter().zip(self.offers(&names)?) {
+        let offers = self.offers(&names)?;
+        // apt would go back to what its preferences insist on, and upgrade nothing because it may not.
+        let older = |(package, offer): (&&InstalledPackage, &Offer)| {
+            let older = offer.candidate.clone().filter(|version| *version < package.version)?;
+            let reason = UnmetReason::Downgrade { to: older.to_string() };
+            let (name, architecture) = (package.name.clone(), package.architecture.clone());
+            Some(Unmet { name, architecture, reason })
+        };
+        let mut unmet: Vec<Unmet> = installed.iter().zip(&offers).filter_map(older).collect();
+        hold(unmet.iter().map(|unmet| format!("{}:{}", unmet.name, unmet.architecture)))?;
+        unmet.retain(|unmet| !is_excluded(task, &unmet.name));
+        let goal = strings(&["upgrade", "--with-new-pkgs"]);
+        let Some(packages) = self.solve(&goal)? else { return Err(self.no_solution(&goal)?) };
+        for (package, offer) in installed.into_iter().zip(offers) {
             let is_newer = |version: &Version| *version > package.version;
             let pinned = offer.passed_over.as_ref().is_some_and(is_newer);
             let kept_back = (pinned || offer.candidate.as_ref().is_some_and(is_newer))
@@ -436,7 +463,14 @@ impl Apt<'_> {
             arguments.extend_from_slice(&resolution.goal);
             let finished = self.call("apt-get", &arguments, Echo::Shown)?;
             if !finished.is_success() {
-                return Err(super::failure("apt-get", &finished));
+                let failure = super::failure("apt-get install", &finished);
+                return Err(match failure.kind {
+                    // Not an index, but a package is not what the index says.
+                    AgentFailure::Inconsistent => {
+                        Failure { kind: AgentFailure::Untrusted, ..failure }
+                    }
+                    _ => failure,
+                });
             }
         }
         for package in &resolution.packages {
@@ -468,11 +502,16 @@ fn unmet_target(target: &Target, reason: UnmetReason) -> Unmet {
 }
 
 fn upgrade(package: &LockedPackage, database: &Database, sources: &Sources) -> Upgrade {
-    let exact = database.get(&package.name, &package.architecture);
+    let exact = |old: &&InstalledPackage| old.architecture == package.architecture;
+    // Between one architecture and all of them it stays the same package.
+    let moved =
+        |old: &&InstalledPackage| old.architecture.is_any() || package.architecture.is_any();
+    let known = || database.find(&package.name).filter(|old| old.state.is_installed());
+    let old = known().find(exact).or_else(|| known().find(moved));
     Upgrade {
         name: package.name.clone(),
         architecture: package.architecture.clone(),
-        from: exact.filter(|old| old.state.is_installed()).map(|old| old.version.to_string()),
+        from: old.map(|old| old.version.to_string()),
         to: package.version.clone(),
         source: sources
             .get(&(package.name.clone(), package.version.clone()))

@@ -6,8 +6,7 @@ pub(super) mod fetch;
 mod indexes;
 mod output;
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::package::{Architecture, PackageName};
 use crate::patch::task::{AgentFailure, path};
@@ -18,6 +17,9 @@ use super::process::{self, Echo, Finished};
 
 /// Where dpkg keeps what is installed.
 const STATUS: &str = "/var/lib/dpkg/status";
+
+/// What runs packages' scripts, hooks, and apt's own.
+const SHELL: &str = "/bin/sh";
 
 /// The environment of every program of the family: English without asking questions.
 const ENVIRONMENT: &[(&str, &str)] = &[
@@ -70,11 +72,34 @@ fn run(program: &str, arguments: &[String], echo: Echo) -> Result<Finished, Fail
 }
 
 /// The failure that a program's words mean.
-fn failure(program: &str, finished: &Finished) -> Failure {
+fn failure(call: &str, finished: &Finished) -> Failure {
     let kind = output::failure_kind(finished);
-    let because = output::first_error(&finished.stderr)
-        .map_or_else(String::new, |error| format!(": {error}"));
-    Failure::new(kind, format!("{program} failed{because}"))
+    let because = output::because(kind, finished);
+    let program = call.split(' ').next().unwrap_or(call);
+    if kind == AgentFailure::PackageManager
+        && let Some(script) = process::find_script(program)
+    {
+        let message = format!("{} is a script, not apt's own program: {because}", script.display());
+        return Failure::new(AgentFailure::Broken, message);
+    }
+    let further = match kind {
+        // apt's own check of signatures is a shell script before apt 2.9.
+        AgentFailure::Broken if !Path::new(SHELL).exists() => format!(" ({SHELL} is missing)"),
+        AgentFailure::PackageManager => {
+            output::hook(&because).and_then(file_with_hook).map_or_else(String::new, |file| {
+                format!(" (set in {}, and does not work in a build step)", file.display())
+            })
+        }
+        _ => String::new(),
+    };
+    Failure::new(kind, format!("{call} failed: {because}{further}"))
+}
+
+/// The file of apt's configuration that sets a hook.
+fn file_with_hook(hook: &str) -> Option<PathBuf> {
+    let parts = std::fs::read_dir("/etc/apt/apt.conf.d").into_iter().flatten().flatten();
+    let mut files = parts.map(|entry| entry.path()).chain(["/etc/apt/apt.conf".into()]);
+    files.find(|file| std::fs::read_to_string(file).is_ok_and(|text| text.contains(hook)))
 }
 
 fn database() -> Result<Database, Failure> {
@@ -85,17 +110,9 @@ fn database() -> Result<Database, Failure> {
     })
 }
 
-/// The packages that are installed.
-fn installed(database: &Database) -> BTreeSet<(PackageName, Architecture)> {
-    database
-        .installed()
-        .map(|package| (package.name.clone(), package.architecture.clone()))
-        .collect()
-}
-
 /// How apt names a package: with its architecture when it is a foreign one.
 fn spelled(name: &PackageName, architecture: &Architecture, native: &Architecture) -> String {
-    if architecture == native || architecture.as_str() == "all" {
+    if architecture == native || architecture.is_any() {
         name.to_string()
     } else {
         format!("{name}:{architecture}")

@@ -22,25 +22,35 @@ use super::super::words::{self, Meaning};
 const MEANINGS: &[Meaning] = &[
     (AgentFailure::NoSpace, &["No space left on device", "You don't have enough free space"]),
     (
+        AgentFailure::Broken,
+        &[
+            "required for verification, but neither seems installed",
+            "Couldn't create temporary file",
+            "did not start correctly",
+            "Failed to exec method",
+            "Could not execute '",
+            "Couldn't execute ",
+        ],
+    ),
+    (AgentFailure::Untrusted, &["BADSIG", "REVKEYSIG"]),
+    (AgentFailure::Expired, &["is expired", "is not valid yet"]),
+    (AgentFailure::Key, KEYS),
+    (
+        AgentFailure::Inconsistent,
+        &["Mirror sync in progress", "Hash Sum mismatch", "File has unexpected size"],
+    ),
+    (
         AgentFailure::Untrusted,
         &[
             "is not signed",
             "is no longer signed",
-            "NO_PUBKEY",
-            "BADSIG",
-            "EXPKEYSIG",
-            "REVKEYSIG",
             "couldn't be verified",
             "could not be verified",
             "signatures were invalid",
             "Signed file isn't valid",
             "Clearsigned file isn't valid",
             "cannot be authenticated",
-            "Hash Sum mismatch",
-            "File has unexpected size",
             "Insufficient information available to perform this download securely",
-            "is expired",
-            "is not valid yet",
         ],
     ),
     (
@@ -59,6 +69,11 @@ const MEANINGS: &[Meaning] = &[
     ),
 ];
 
+/// Words about keys that the image does not have, or that have expired: gpgv's, and those of sqv (apt 2.9 and
+/// later).
+const KEYS: &[&str] =
+    &["NO_PUBKEY", "EXPKEYSIG", "KEYEXPIRED", "Missing key ", "The primary key is not live"];
+
 /// The kind of failure that a program's words mean.
 pub(super) fn failure_kind(finished: &Finished) -> AgentFailure {
     words::meaning(MEANINGS, finished).unwrap_or(AgentFailure::PackageManager)
@@ -75,12 +90,46 @@ pub(super) fn update_is_incomplete(stderr: &str) -> bool {
     })
 }
 
-/// The first thing that dpkg or apt calls an error; what dpkg says of one package is told in two lines.
+/// Why a program has failed: the first of its lines that means this kind of failure, else the first error.
+pub(super) fn because(kind: AgentFailure, finished: &Finished) -> String {
+    let rows = MEANINGS.iter().filter(|(meant, _)| *meant == kind);
+    let words: Vec<&str> = rows.flat_map(|(_, words)| *words).copied().collect();
+    let mut lines = finished.stderr.lines().chain(finished.stdout.lines()).map(str::trim);
+    let telling = lines.find(|line| words.iter().any(|word| line.contains(word)));
+    let telling = telling.map(|line| {
+        ["E: ", "W: "].iter().find_map(|level| line.strip_prefix(level)).unwrap_or(line)
+    });
+    let because = telling.or_else(|| first_error(&finished.stderr)).map(str::to_owned);
+    words::breakage(finished).or(because).unwrap_or_else(|| finished.end())
+}
+
+/// The hook that apt says has failed: `Problem executing scripts NAME 'COMMAND'`.
+pub(super) fn hook(error: &str) -> Option<&str> {
+    let (_, command) = error.strip_prefix("Problem executing scripts ")?.split_once(" '")?;
+    command.strip_suffix('\'')
+}
+
+/// Whether a program that a package's script has started complains about the network.
+pub(super) fn wants_network(finished: &Finished) -> bool {
+    const WORDS: [&str; 6] = [
+        "Temporary failure in name resolution",
+        "Temporary failure resolving",
+        "Could not resolve host",
+        "Name or service not known",
+        "unable to resolve host address",
+        "Network is unreachable",
+    ];
+    WORDS.iter().any(|words| finished.stderr.contains(words) || finished.stdout.contains(words))
+}
+
+/// The first thing that dpkg or apt calls an error; what dpkg says of one package, or before it aborts, is told in
+/// two lines.
 pub(super) fn first_error(stderr: &str) -> Option<&str> {
+    const OF_TWO_LINES: [&str; 2] = ["dpkg: error processing ", "dpkg: unrecoverable fatal error"];
     let mut lines = stderr.lines().map(str::trim);
-    let of_package =
-        lines.clone().skip_while(|line| !line.starts_with("dpkg: error processing ")).nth(1);
-    of_package.or_else(|| {
+    let begins = |line: &&str| OF_TWO_LINES.iter().any(|start| line.starts_with(start));
+    let second = lines.clone().skip_while(|line| !begins(line)).nth(1);
+    second.or_else(|| {
         lines.find_map(|line| {
             line.strip_prefix("E: ").or_else(|| line.strip_prefix("dpkg: error: "))
         })
@@ -178,7 +227,7 @@ fn file(line: &str) -> Option<LockedPackage> {
         version: version.replace("%3a", ":").replace("%7e", "~").replace("%2b", "+"),
         file: file.to_owned(),
         digest,
-        source: Some(without_credentials(source)),
+        source: Some(words::without_credentials(source)),
     })
 }
 
@@ -186,16 +235,6 @@ fn file(line: &str) -> Option<LockedPackage> {
 pub(super) fn in_place(package: &LockedPackage) -> Option<PathBuf> {
     let path = local_path(package.source.as_deref()?)?;
     Some(OsString::from_vec(percent_decode_str(path).collect()).into())
-}
-
-/// An address as it may be shown: user and password of a private repository taken out.
-fn without_credentials(address: &str) -> String {
-    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
-    let end = rest.find('/').unwrap_or(rest.len());
-    match rest.get(..end).and_then(|authority| authority.rfind('@')) {
-        Some(at) => format!("{scheme}://{}", rest.get(at + 1..).unwrap_or_default()),
-        None => address.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -253,7 +292,9 @@ mod tests {
     fn words_have_meanings() {
         for (words, kind) in [
             ("E: The repository 'x' is not signed.", AgentFailure::Untrusted),
-            ("E: Failed to fetch http://x  Hash Sum mismatch", AgentFailure::Untrusted),
+            ("E: Failed to fetch http://x  Hash Sum mismatch", AgentFailure::Inconsistent),
+            ("W: GPG error: x: NO_PUBKEY 1\nE: 'x' is not signed.", AgentFailure::Key),
+            ("W: GPG error: x: BADSIG 1\nE: 'x' is not signed.", AgentFailure::Untrusted),
             ("E: Failed to fetch http://x  Could not connect", AgentFailure::Unreachable),
             ("dpkg: error: cannot copy: No space left on device", AgentFailure::NoSpace),
             ("E: Unmet dependencies", AgentFailure::PackageManager),

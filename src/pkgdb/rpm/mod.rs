@@ -36,9 +36,6 @@ pub use self::sqlite::SqliteError;
 /// The name of the entries that are keys.
 const KEY: &str = "gpg-pubkey";
 
-/// The architecture of packages that fit each.
-const NO_ARCHITECTURE: &str = "noarch";
-
 /// The formats that rpm has had for its database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -167,7 +164,7 @@ pub fn for_each_header(
 pub fn native_architecture(database: &Database) -> Option<Architecture> {
     let mut counts: BTreeMap<&Architecture, usize> = BTreeMap::new();
     for package in database.packages() {
-        if package.architecture.as_str() != NO_ARCHITECTURE {
+        if !package.architecture.is_any() {
             *counts.entry(&package.architecture).or_default() += 1;
         }
     }
