@@ -86,7 +86,11 @@ fn stat(tree: &str, path: &str) -> Call {
 
 /// The call for the sources that lie in a folder of their own.
 pub fn read_sources_folder() -> Call {
-    Call::ReadDir { tree: "image".to_owned(), path: "/etc/apt/sources.list.d".to_owned() }
+    read_directory("image", "/etc/apt/sources.list.d")
+}
+
+fn read_directory(tree: &str, path: &str) -> Call {
+    Call::ReadDir { tree: tree.to_owned(), path: path.to_owned() }
 }
 
 /// From the start until the build file is known.
@@ -157,6 +161,7 @@ pub fn system_with(status: &[u8], sources_folder: Reply) -> Script {
             one().expect(stat("image", "/usr/bin/apt-get"), Reply::file(1)),
             one().expect(stat("image", "/usr/bin/dpkg"), Reply::file(1)),
             one().expect(read("image", "/var/lib/dpkg/arch"), Reply::absent()),
+            one().expect(read_directory("image", "/var/lib/dpkg/updates"), Reply::absent()),
             one().expect(read_sources_folder(), sources_folder).expect_file(
                 "image",
                 "/etc/apt/sources.list",
