@@ -429,7 +429,13 @@ impl Form {
             match stanza.map(ToOwned::to_owned) {
                 Some(stanza) => {
                     let old = stanza.lines().find(|line| line.starts_with(version));
-                    let new = stanza.replace(old.expect("a version"), &to);
+                    let mut new = stanza.replace(old.expect("a version"), &to);
+                    // Its source's version follows it.
+                    let source = stanza.lines().find(|line| line.starts_with("Source: "));
+                    if let (Some(source), Some(version)) = (source, &upgrade.source) {
+                        let name = source.rsplitn(3, '-').last().expect("a name");
+                        new = new.replace(source, &format!("{name}-{version}"));
+                    }
                     text = text.replace(&stanza, &new);
                 }
                 None => text

@@ -1,5 +1,5 @@
 //! rpm's database out of a text: paragraphs with a `Name`, an `Architecture` and a `Version`, which has the
-//! epoch and the release.
+//! epoch and the release; a `Source` is the name of the source package's file without its ending.
 
 use suture::pkgdb::rpm::header::Tag;
 
@@ -12,16 +12,18 @@ struct Package<'a> {
     version: &'a str,
     release: &'a str,
     architecture: &'a str,
+    source: Option<String>,
 }
 
 fn packages(text: &str) -> impl Iterator<Item = Package<'_>> {
     let paragraphs = text.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty());
     paragraphs.map(|paragraph| {
-        let field = |name: &str| {
+        let find = |name: &str| {
             let fields = paragraph.lines().filter_map(|line| line.split_once(": "));
             let mut values = fields.filter(|(field, _)| *field == name).map(|(_, value)| value);
-            values.next().unwrap_or_else(|| panic!("{paragraph}: no {name}"))
+            values.next()
         };
+        let field = |name: &str| find(name).unwrap_or_else(|| panic!("{paragraph}: no {name}"));
         let version = field("Version");
         let (epoch, version) = version.split_once(':').unwrap_or(("0", version));
         let (version, release) = version.rsplit_once('-').expect("a release");
@@ -31,6 +33,7 @@ fn packages(text: &str) -> impl Iterator<Item = Package<'_>> {
             version,
             release,
             architecture: field("Architecture"),
+            source: find("Source").map(|source| format!("{source}.src.rpm")),
         }
     })
 }
@@ -38,14 +41,15 @@ fn packages(text: &str) -> impl Iterator<Item = Package<'_>> {
 /// The database's bytes.
 pub(crate) fn database(text: &str) -> Vec<u8> {
     let headers = packages(text).map(|package| {
-        let tags = [
+        let mut tags = vec![
             (Tag::Name, package.name),
             (Tag::Epoch, package.epoch),
             (Tag::Version, package.version),
             (Tag::Release, package.release),
             (Tag::Architecture, package.architecture),
         ];
-        header(&tags.map(|(tag, value)| (tag as u32, value)))
+        tags.extend(package.source.as_ref().map(|source| (Tag::SourceRpm, source.as_str())));
+        header(&tags.iter().map(|(tag, value)| (*tag as u32, *value)).collect::<Vec<_>>())
     });
     ndb(&headers.collect::<Vec<_>>())
 }
@@ -53,8 +57,9 @@ pub(crate) fn database(text: &str) -> Vec<u8> {
 /// What rpm lists of it, in the form that the agent asks for.
 pub(crate) fn list(text: &str) -> String {
     let lines = packages(text).map(|package| {
-        let Package { name, epoch, version, release, architecture } = package;
-        format!("{name}\t{epoch}\t{version}\t{release}\t{architecture}\t(none)\n")
+        let Package { name, epoch, version, release, architecture, source } = package;
+        let source = source.as_deref().unwrap_or("(none)");
+        format!("{name}\t{epoch}\t{version}\t{release}\t{architecture}\t{source}\n")
     });
     lines.collect()
 }
