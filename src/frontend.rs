@@ -10,7 +10,8 @@ use crate::gateway::{Gateway, GatewayError, Ref, Warning, read_file};
 use crate::llb::{Display, Output, source};
 use crate::note;
 use crate::patch::task::{
-    ApplyTask, FetchOutcome, FetchTask, Removed, Targets, Unmet, Upgrade, path,
+    ApplyTask, FetchOutcome, FetchTask, Removed, Skipped, Targets, Unmet, UnmetReason, Upgrade,
+    path,
 };
 use crate::patch::{Fetch, Steps};
 use crate::plan::{Action, Plan};
@@ -137,7 +138,7 @@ async fn patch(
     };
     let Action::Upgrade(targets) = plan.action.clone() else {
         build.judge_unmet(&plan, &[], notices)?;
-        return build.unchanged(&plan, &[]);
+        return build.unchanged(&plan, &[], &[]);
     };
 
     let (fetched, outcome) = build.fetch(&steps, targets).await?;
@@ -149,10 +150,16 @@ async fn patch(
         let parse = |text| Version::parse(installed.version.scheme(), text).ok();
         Some((parse(&upgrade.to)?, parse(upgrade.source.as_ref().unwrap_or(&upgrade.to))?))
     });
+    for misfit in &outcome.misfits {
+        notices.add(Code::BrokenDependencies, evidence::misfit(misfit));
+    }
+    for skipped in &outcome.skipped {
+        notices.add(skipped.failure.code(), evidence::skipped(skipped));
+    }
     let kept_back: &[Unmet] = if plan.is_everything() { &outcome.unmet } else { &[] };
     build.judge_unmet(&plan, kept_back, notices)?;
     if outcome.upgrades.is_empty() {
-        return build.unchanged(&plan, kept_back);
+        return build.unchanged(&plan, kept_back, &outcome.skipped);
     }
 
     let task =
@@ -174,7 +181,7 @@ async fn patch(
     for leap in evidence::leaps(&verified.plan, &verified.changes) {
         notices.add(Code::MajorVersion, leap);
     }
-    Ok(build.patched(patched, &verified, kept_back))
+    Ok(build.patched(patched, &verified, kept_back, &outcome.skipped))
 }
 
 async fn load_reports(
@@ -259,13 +266,14 @@ impl<G: Gateway> Build<'_, G> {
             repositories: self.probe.system.repositories(contract == Contract::Versions),
             targets,
             exclude: self.request.exclude.clone(),
+            on_unreachable: self.request.on_unreachable,
         };
         let name = format!("fetch {count} with {}", manager.as_str());
         let first = self.fetch_once(steps, &task, contract, &name).await?;
         let cached = first.1.at < self.environment.now.as_second();
         let may_be_stale = contract == Contract::Versions
             && self.request.refresh == Refresh::Auto
-            && !first.1.unmet.is_empty()
+            && !(first.1.unmet.is_empty() && first.1.skipped.is_empty())
             && cached;
         if may_be_stale {
             return self.fetch_once(steps, &task, Contract::Newest, &name).await;
@@ -321,7 +329,9 @@ impl<G: Gateway> Build<'_, G> {
         }
         // The hint says how to get here.
         notices.list.extend(problems.into_iter().map(|problem| Problem { hint: None, ..problem }));
-        for unmet in kept_back.iter().take(NAMED_LIMIT) {
+        // What does not fit has a warning of its own.
+        let is_told = |unmet: &&Unmet| matches!(unmet.reason, UnmetReason::Misfit { .. });
+        for unmet in kept_back.iter().filter(|unmet| !is_told(unmet)).take(NAMED_LIMIT) {
             let why = evidence::reason(&unmet.reason);
             notices.add(Code::UnmetFix, format!("{} is not upgraded: {why}", unmet.name));
         }
@@ -334,6 +344,7 @@ impl<G: Gateway> Build<'_, G> {
         changes: &'e [Upgrade],
         removed: &'e [Removed],
         kept_back: &'e [Unmet],
+        skipped: &'e [Skipped],
     ) -> Evidence<'e> {
         Evidence {
             image: self.target.name.as_ref(),
@@ -345,13 +356,20 @@ impl<G: Gateway> Build<'_, G> {
             removed,
             plan,
             kept_back,
+            skipped,
             library_findings: self.library_findings,
         }
     }
 
-    fn unchanged(&self, plan: &Plan, kept_back: &[Unmet]) -> Result<Finished, Failure> {
-        let summary = self.evidence(plan, &[], &[], kept_back).summary();
-        if self.request.on_up_to_date == OnUpToDate::Fail {
+    fn unchanged(
+        &self,
+        plan: &Plan,
+        kept_back: &[Unmet],
+        skipped: &[Skipped],
+    ) -> Result<Finished, Failure> {
+        let summary = self.evidence(plan, &[], &[], kept_back, skipped).summary();
+        // Without all repositories nobody knows.
+        if self.request.on_up_to_date == OnUpToDate::Fail && skipped.is_empty() {
             let message = summary.lines().next().unwrap_or_default();
             let hint = "ON_UP_TO_DATE=fail is set; `keep` returns the original image";
             return Err(Failure::new(Code::UpToDate, message, Some(hint)));
@@ -361,9 +379,15 @@ impl<G: Gateway> Build<'_, G> {
         Ok(self.finished(self.target.tree.clone(), config, summary, None))
     }
 
-    fn patched(&self, tree: Ref, verified: &verify::Verified, kept_back: &[Unmet]) -> Finished {
-        let evidence =
-            self.evidence(&verified.plan, &verified.changes, &verified.removed, kept_back);
+    fn patched(
+        &self,
+        tree: Ref,
+        verified: &verify::Verified,
+        kept_back: &[Unmet],
+        skipped: &[Skipped],
+    ) -> Finished {
+        let verify::Verified { plan, changes, removed } = verified;
+        let evidence = self.evidence(plan, changes, removed, kept_back, skipped);
         let seconds =
             self.request.source_date_epoch.unwrap_or_else(|| self.environment.now.as_second());
         let created = jiff::Timestamp::from_second(seconds).unwrap_or(self.environment.now);

@@ -215,6 +215,8 @@ mod tests {
             removed: removed.to_vec(),
             fewer: fewer.to_vec(),
             unmet: Vec::new(),
+            misfits: Vec::new(),
+            skipped: Vec::new(),
         }
     }
 

@@ -14,11 +14,12 @@ use tar::Archive;
 
 use crate::package::PackageName;
 use crate::patch::task::{
-    AgentFailure, FetchOutcome, FetchTask, Lock, LockedPackage, Target, Targets, Unmet,
+    AgentFailure, FetchOutcome, FetchTask, Lock, LockedPackage, Skipped, Target, Targets, Unmet,
     UnmetReason, Upgrade, path,
 };
 use crate::pkgdb::apk::{DATABASES, Installed, World, parse_files};
 use crate::pkgdb::{Database, InstalledPackage};
+use crate::request::OnUnreachable;
 
 use super::changes;
 use super::fetched::{self, digest_of, seconds_now};
@@ -135,7 +136,7 @@ pub(super) fn fetch(task: &FetchTask, files: &Path) -> Result<(FetchOutcome, Loc
         Targets::Listed(targets) => targets.iter().collect(),
     };
     // A simulation takes the indexes that it finds and fetches none.
-    let updated = demand(files, &["update"], &[])?;
+    let (updated, mut skipped) = update(task, files)?;
     let (reached, mut unmet) = solvable(files, &all)?;
     match task.targets {
         Targets::Everything => {
@@ -154,9 +155,13 @@ pub(super) fn fetch(task: &FetchTask, files: &Path) -> Result<(FetchOutcome, Loc
     let upgrades = changes::upgrades(&before.database, &after.database);
     let lock = lock(&upgrades, files)?;
     if let Some(warning) = left_out(&updated)
+        && skipped.is_empty()
         && may_be_missed(&upgrades, &unmet, files)?
     {
-        return Err(Failure::new(AgentFailure::Unreachable, warning));
+        if task.on_unreachable == OnUnreachable::Fail {
+            return Err(Failure::new(AgentFailure::Unreachable, warning));
+        }
+        skipped.extend(skipped_repository(warning));
     }
     let outcome = FetchOutcome {
         at: seconds_now(),
@@ -164,8 +169,52 @@ pub(super) fn fetch(task: &FetchTask, files: &Path) -> Result<(FetchOutcome, Loc
         fewer: Vec::new(),
         upgrades,
         unmet,
+        misfits: Vec::new(),
+        skipped,
     };
     Ok((outcome, lock))
+}
+
+/// Has apk fetch the indexes; without the repositories that cannot be used, if the user says so and others can.
+fn update(task: &FetchTask, files: &Path) -> Result<(Finished, Vec<Skipped>), Failure> {
+    let finished = call(files, &["update"], &[], Echo::Shown)?;
+    if finished.is_success() {
+        return Ok((finished, Vec::new()));
+    }
+    let kind = words::meaning(MEANINGS, &finished).unwrap_or(AgentFailure::PackageManager);
+    let lines = finished.stderr.lines().chain(finished.stdout.lines());
+    let skipped: BTreeSet<Skipped> = lines.filter_map(skipped_repository).collect();
+    let may_skip = task.on_unreachable == OnUnreachable::Warn
+        && kind.can_be_skipped()
+        && !skipped.is_empty()
+        && has_index(files)?;
+    if !may_skip {
+        return Err(failure(kind, &finished));
+    }
+    Ok((finished, skipped.into_iter().collect()))
+}
+
+/// The repository that a line of apk is about: `WARNING: … ADDRESS: REASON`.
+fn skipped_repository(line: &str) -> Option<Skipped> {
+    let words =
+        ["ERROR: ", "WARNING: "].iter().find_map(|level| line.trim().strip_prefix(level))?;
+    let address = words.split(' ').find(|word| word.contains('/'))?;
+    let (_, reason) = words.split_once(address)?;
+    let address = address.trim_end_matches(':');
+    let repository = address.split("/APKINDEX").next().unwrap_or(address);
+    Some(Skipped {
+        repository: words::without_credentials(repository),
+        failure: AgentFailure::Unreachable,
+        reason: reason.trim_start_matches([':', ' ']).to_owned(),
+    })
+}
+
+/// Whether apk has an index.
+fn has_index(cache: &Path) -> Result<bool, Failure> {
+    let failure = |error| Failure::file("read", cache, &error);
+    let cached: Vec<_> = std::fs::read_dir(cache).map_err(failure)?.flatten().collect();
+    let is_index = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with(INDEX);
+    Ok(cached.iter().any(is_index))
 }
 
 /// Upgrades from the fetched files; what comes back says what is to be settled afterwards.
@@ -317,10 +366,7 @@ fn may_be_missed(upgrades: &[Upgrade], unmet: &[Unmet], cache: &Path) -> Result<
     if unmet.iter().any(|unmet| matches!(unmet.reason, UnmetReason::NoCandidate { .. })) {
         return Ok(true);
     }
-    let failure = |error| Failure::file("read", cache, &error);
-    let cached: Vec<_> = std::fs::read_dir(cache).map_err(failure)?.flatten().collect();
-    let is_index = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with(INDEX);
-    Ok(upgrades.is_empty() && !cached.iter().any(is_index))
+    Ok(upgrades.is_empty() && !has_index(cache)?)
 }
 
 /// Has apk do something that must succeed.

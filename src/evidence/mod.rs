@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::digest::Digest;
 use crate::image::Change;
-use crate::patch::task::{Manager, Removed, Unmet, Upgrade};
+use crate::patch::task::{Manager, Removed, Skipped, Unmet, Upgrade};
 use crate::plan::Plan;
 use crate::platform::Platform;
 use crate::reference::ImageReference;
@@ -16,7 +16,7 @@ mod summary;
 mod table;
 
 pub use leap::leaps;
-pub use summary::{counted, reason, unmet_problems};
+pub use summary::{counted, misfit, reason, skipped, unmet_problems};
 
 use summary::Names;
 
@@ -41,6 +41,8 @@ pub struct Evidence<'a> {
     pub plan: &'a Plan,
     /// Packages that were kept back although nobody demanded anything of them in particular.
     pub kept_back: &'a [Unmet],
+    /// Repositories that could not be used, and that the user goes on without.
+    pub skipped: &'a [Skipped],
     /// How many findings the reports have in libraries, which are not patched.
     pub library_findings: usize,
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::code::Code;
 use crate::fixes::Demand;
 use crate::package::{Architecture, PackageName, words_of};
-use crate::patch::task::{Manager, UnmetReason, Upgrade};
+use crate::patch::task::{Manager, Misfit, Skipped, UnmetReason, Upgrade};
 use crate::plan::{Assessment, Obstacle, Plan, Verdict};
 use crate::reference::ImageReference;
 use crate::request::Problem;
@@ -66,7 +66,7 @@ impl Evidence<'_> {
     pub fn summary(&self) -> String {
         let names = Names::of(self.changes, self.plan);
         let mut text = self.headline();
-        for table in [self.changes_table(&names), self.left_table(&names)] {
+        for table in [self.changes_table(&names), self.left_table(&names), self.skipped_table()] {
             if !table.is_empty() {
                 text.push_str(&format!("\n{table}"));
             }
@@ -97,7 +97,9 @@ impl Evidence<'_> {
 
     fn why_unchanged(&self) -> &'static str {
         let left = self.plan.unmet().next().is_some() || !self.kept_back.is_empty();
-        if left {
+        if !self.skipped.is_empty() {
+            "the repositories that answer offer nothing for it"
+        } else if left {
             "nothing that is left can be upgraded"
         } else if self.plan.is_everything() {
             "the distro offers nothing newer"
@@ -171,6 +173,16 @@ impl Evidence<'_> {
             // Of rpm's packages only those go that a new one obsoletes.
             Manager::Rpm(_) => "(replaced)",
         }
+    }
+
+    /// The repositories that could not be used.
+    fn skipped_table(&self) -> Table {
+        let mut table = Table::new(["left out", "why"]);
+        for skipped in self.skipped.iter().take(ROW_LIMIT) {
+            table.push([&words_of(&skipped.repository), &words_of(&skipped.reason)]);
+        }
+        table.more(self.skipped.len());
+        table
     }
 
     /// What is left and why: unmet demands, packages kept back, obstacles that somebody can mend.
@@ -275,6 +287,17 @@ fn needs(required: &Threshold) -> String {
     }
 }
 
+/// That a package of the image does not fit, as a warning.
+pub fn misfit(misfit: &Misfit) -> String {
+    format!("{} is left as it is: it {}", misfit.name, words_of(&misfit.because))
+}
+
+/// That a repository was left out, as a warning.
+pub fn skipped(skipped: &Skipped) -> String {
+    let (repository, reason) = (words_of(&skipped.repository), words_of(&skipped.reason));
+    format!("a package repository was left out: {repository}: {reason}")
+}
+
 /// A number with its noun.
 pub fn counted(number: usize, noun: &str) -> String {
     let ending = match (number, noun.ends_with('x')) {
@@ -319,6 +342,7 @@ pub fn reason(reason: &UnmetReason) -> String {
         UnmetReason::Downgrade { to } => {
             format!("the image prefers the older {}", words_of(to))
         }
+        UnmetReason::Misfit { because } => format!("it {}", words_of(because)),
         UnmetReason::NotInstalled => "not installed in this image".to_owned(),
     }
 }

@@ -10,6 +10,7 @@ use crate::code::Code;
 use crate::package::{Architecture, NamePattern, PackageName};
 use crate::pkgdb::InstalledPackage;
 use crate::repository::rpm::RpmManager;
+use crate::request::OnUnreachable;
 use crate::threshold::Threshold;
 use crate::version::Version;
 
@@ -104,6 +105,8 @@ pub struct FetchTask {
     pub targets: Targets,
     /// What not to touch.
     pub exclude: Vec<NamePattern>,
+    /// What to do about repositories that cannot be used.
+    pub on_unreachable: OnUnreachable,
     /// Choices of repositories, the cheapest first; the next is asked only when a target is not
     /// reached. The last is the image's own configuration.
     pub repositories: Vec<Repositories>,
@@ -184,6 +187,32 @@ pub struct FetchOutcome {
     pub fewer: Vec<Removed>,
     /// Targets that were not reached.
     pub unmet: Vec<Unmet>,
+    /// Packages of the image that do not fit together with the others, and are left as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub misfits: Vec<Misfit>,
+    /// Repositories that could not be used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
+}
+
+/// A package of the image that lacks what it needs, or that has what it does not go with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Misfit {
+    /// Its name.
+    pub name: PackageName,
+    /// What is wrong, behind the name: `needs logsave, which is not installed`.
+    pub because: String,
+}
+
+/// A repository that could not be used, and that the user goes on without.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Its address, or its name.
+    pub repository: String,
+    /// The kind of failure.
+    pub failure: AgentFailure,
+    /// The package manager's words.
+    pub reason: String,
 }
 
 impl FetchOutcome {
@@ -253,6 +282,11 @@ pub enum UnmetReason {
         /// Its words.
         because: String,
     },
+    /// The package does not fit together with the others as it is.
+    Misfit {
+        /// What is wrong, behind its name.
+        because: String,
+    },
     /// The package is not in the image.
     NotInstalled,
     /// The package manager would go back to an older version, which the image's author prefers.
@@ -301,7 +335,7 @@ pub struct Note {
 }
 
 /// Why the agent failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentFailure {
     /// A repository cannot be reached.
@@ -437,6 +471,11 @@ impl AgentFailure {
     pub fn from_exit_code(exit_code: i64) -> Option<Self> {
         let row = Self::TABLE.iter().find(|row| i64::from(row.exit_code) == exit_code)?;
         Some(row.failure)
+    }
+
+    /// Whether a build may go on without a repository for this: nothing speaks for an attack.
+    pub fn can_be_skipped(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Key | Self::Expired | Self::Inconsistent)
     }
 
     /// Its name for the user.

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::code::Code;
 use crate::llb::Caching;
 use crate::llb::exec::{Network, Sandbox};
@@ -35,6 +37,8 @@ pub struct Request {
     pub exclude: Vec<NamePattern>,
     /// What to do when a fix cannot be reached.
     pub on_unmet: OnUnmet,
+    /// What to do when a repository cannot be used.
+    pub on_unreachable: OnUnreachable,
     /// What to do when there is nothing to do.
     pub on_up_to_date: OnUpToDate,
     /// What to do when the release is past its end of life.
@@ -108,6 +112,16 @@ pub enum OnUnmet {
     /// The build fails.
     Fail,
     /// The build goes on with a warning.
+    Warn,
+}
+
+/// A repository does not answer, or its key or its index is out of date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnreachable {
+    /// The build fails.
+    Fail,
+    /// The build goes on with the others, and a warning.
     Warn,
 }
 

@@ -21,6 +21,8 @@ pub enum Key {
     LibraryPatchLevel,
     /// What to do when a fix cannot be reached.
     OnUnmet,
+    /// What to do when a repository cannot be used.
+    OnUnreachable,
     /// What to do when there is nothing to do.
     OnUpToDate,
     /// What to do when the release is past its end of life.
@@ -145,6 +147,15 @@ pub static TABLE: &[Row] = &[
         values: Values::Words(&["fail", "warn"]),
         default: "fail",
         help: "a fix cannot be reached: fail the build, or warn and go on",
+    },
+    Row {
+        key: Key::OnUnreachable,
+        name: "ON_UNREACHABLE",
+        alias: None,
+        values: Values::Words(&["fail", "warn"]),
+        default: "fail",
+        help: "a repository does not answer, or its key or index is out of date: fail the build, or warn and \
+               go on without it",
     },
     Row {
         key: Key::OnUpToDate,

@@ -15,8 +15,8 @@ use super::context::{self, Context, ContextError};
 use super::environment::Environment;
 use super::option::{self, Key, Row, Values};
 use super::{
-    CacheImport, ImageInput, OnEndOfLife, OnUnmet, OnUpToDate, Problem, Refresh, ReportLocation,
-    Request, Understood, Wanted, WantedPackage,
+    CacheImport, ImageInput, OnEndOfLife, OnUnmet, OnUnreachable, OnUpToDate, Problem, Refresh,
+    ReportLocation, Request, Understood, Wanted, WantedPackage,
 };
 
 /// Build arguments that belong to Docker or `BuildKit` and not to us.
@@ -44,6 +44,11 @@ pub fn understand(
         &[("fail", OnUnmet::Fail), ("warn", OnUnmet::Warn)],
         OnUnmet::Fail,
     );
+    let on_unreachable = reader.choice(
+        Key::OnUnreachable,
+        &[("fail", OnUnreachable::Fail), ("warn", OnUnreachable::Warn)],
+        OnUnreachable::Fail,
+    );
     let on_up_to_date = reader.choice(
         Key::OnUpToDate,
         &[("keep", OnUpToDate::Keep), ("fail", OnUpToDate::Fail)],
@@ -68,6 +73,7 @@ pub fn understand(
         wanted,
         exclude,
         on_unmet,
+        on_unreachable,
         on_up_to_date,
         on_end_of_life,
         refresh: match reader.text(Key::Refresh).as_str() {

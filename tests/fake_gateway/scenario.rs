@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use suture::gateway::EngineStatus;
 use suture::llb::{Display, source};
-use suture::patch::task::{FetchOutcome, Note, Removed, Unmet, Upgrade};
+use suture::patch::task::{FetchOutcome, Misfit, Note, Removed, Skipped, Unmet, Upgrade};
 use suture::pb;
 use suture::platform::Platform;
 use suture::reference::ImageReference;
@@ -182,6 +182,10 @@ struct FetchFile {
     removed: Vec<Removed>,
     #[serde(default)]
     unmet: Vec<Unmet>,
+    #[serde(default)]
+    misfits: Vec<Misfit>,
+    #[serde(default)]
+    skipped: Vec<Skipped>,
 }
 
 #[derive(Deserialize)]
@@ -299,7 +303,9 @@ fn fetches(name: &str, text: Option<&str>, now: Timestamp) -> Vec<FetchOutcome> 
     };
     files
         .into_iter()
-        .map(|FetchFile { at, upgrades, removed, unmet }| FetchOutcome {
+        .map(|FetchFile { at, upgrades, removed, unmet, misfits, skipped }| FetchOutcome {
+            misfits,
+            skipped,
             at: at.unwrap_or(now).as_second(),
             upgrades,
             removed,

@@ -16,7 +16,7 @@ use super::super::scripts::Scripts;
 use super::super::settle::{CommonFile, Remains, Trace};
 use super::super::{fetched, lift, links};
 use super::diversions::Diversions;
-use super::output;
+use super::{output, repair};
 
 /// Where apt keeps which packages were installed automatically.
 const MARKS: &str = "/var/lib/apt/extended_states";
@@ -49,12 +49,20 @@ pub(in super::super) fn run(lock: &Lock, files: &Path) -> Result<Remains, Failur
     for package in &lock.packages {
         fetched::check(package, files)?;
     }
+    let status = Path::new(path::WORK).join("status");
+    let is_repaired = repair::repair(&status)?.status.is_some();
     let before = books_of(&super::database()?);
     let marks = Marks::read()?;
     lift::run(&files_to_replace(lock));
     let conffiles: &[&str] = if decides_conffiles()? { &[] } else { &["confdef", "confold"] };
     let policy = ServicePolicy::forbid()?;
-    let finished = super::run("apt-get", &arguments(lock, files, conffiles), Echo::Shown);
+    let finished = {
+        let mut arguments = arguments(lock, files, conffiles);
+        if is_repaired {
+            arguments.extend(["-o".to_owned(), repair::option(&status)]);
+        }
+        super::run("apt-get", &arguments, Echo::Shown)
+    };
     policy.restore()?;
     let finished = finished?;
     if !finished.is_success() {

@@ -1,22 +1,25 @@
 //! Fetch with apt: resolve, download, check.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::package::{Architecture, PackageName};
 use crate::patch::task::{
-    AgentFailure, FetchOutcome, FetchTask, Lock, LockedPackage, Repositories, Target, Targets,
-    Unmet, UnmetReason, Upgrade, path,
+    AgentFailure, FetchOutcome, FetchTask, Lock, LockedPackage, Misfit, Repositories, Skipped,
+    Target, Targets, Unmet, UnmetReason, Upgrade, path,
 };
 use crate::pkgdb::{Database, InstalledPackage, dpkg};
+use crate::request::OnUnreachable;
 use crate::version::{Scheme, Version};
 
 use super::super::fetched::{check, put_into_cache, seconds_now, take_from_cache};
-use super::super::process::Echo;
+use super::super::process::{Echo, Finished};
 use super::super::{Failure, say};
 use super::output::{Policy, Sources};
+use super::repair::{self, Repaired};
 use super::{indexes, output, spelled};
 
 /// How long to wait before a repository that is being changed is asked again.
@@ -31,14 +34,26 @@ pub(in super::super) fn run(
     files: &Path,
 ) -> Result<(FetchOutcome, Lock), Failure> {
     super::make_folders()?;
+    let misfits = make_fit()?;
     let database = super::database()?;
     hold_excluded(task, &database)?;
+    let is_misfit =
+        |package: &&InstalledPackage| misfits.iter().any(|misfit| misfit.name == package.name);
+    hold(database.installed().filter(is_misfit).map(full_name))?;
     let native = dpkg::native_architecture(&database)
         .ok_or_else(|| Failure::new(AgentFailure::PackageManager, "no package is installed"))?;
     let mut resolution = None;
+    let mut skipped = Vec::new();
     for (number, repositories) in (1..).zip(&task.repositories) {
-        let mut apt =
-            Apt { options: options(repositories, number)?, database: &database, native: &native };
+        let mut apt = Apt {
+            options: options(repositories, number)?,
+            database: &database,
+            native: &native,
+            misfits: &misfits,
+            on_unreachable: task.on_unreachable,
+            repositories: None,
+            skipped: BTreeSet::new(),
+        };
         let last = number == task.repositories.len();
         apt.update()?;
         resolution = match &task.targets {
@@ -48,6 +63,7 @@ pub(in super::super) fn run(
         };
         if let Some(resolution) = &resolution {
             apt.download(resolution, files)?;
+            skipped = apt.skipped.into_iter().collect();
             break;
         }
         say("suture: not all fixes are in the small repositories, asking the others");
@@ -56,8 +72,15 @@ pub(in super::super) fn run(
         .ok_or_else(|| Failure::new(AgentFailure::Bug, "the task names no repositories"))?;
     let upgrades = packages.iter().map(|package| upgrade(package, &database, &sources)).collect();
     let goal = packages.iter().map(|package| package.name.clone()).collect();
-    let outcome =
-        FetchOutcome { at: seconds_now(), upgrades, removed: Vec::new(), fewer: Vec::new(), unmet };
+    let outcome = FetchOutcome {
+        at: seconds_now(),
+        upgrades,
+        removed: Vec::new(),
+        fewer: Vec::new(),
+        unmet,
+        misfits,
+        skipped,
+    };
     Ok((outcome, Lock { goal, packages }))
 }
 
@@ -87,6 +110,12 @@ struct Apt<'a> {
     options: Vec<String>,
     database: &'a Database,
     native: &'a Architecture,
+    misfits: &'a [Misfit],
+    on_unreachable: OnUnreachable,
+    /// How many repositories there are, where apt tells.
+    repositories: Option<usize>,
+    /// Repositories that cannot be used.
+    skipped: BTreeSet<Skipped>,
 }
 
 /// What repositories have of a package.
@@ -124,10 +153,27 @@ impl Offer {
     }
 }
 
+/// Has apt see a status file in which everything fits; this root is thrown away.
+fn make_fit() -> Result<Vec<Misfit>, Failure> {
+    let Repaired { status, misfits } = repair::repair(&Path::new(path::WORK).join("status"))?;
+    if let Some(status) = status {
+        let file = Path::new(super::STATUS);
+        std::fs::write(file, status).map_err(|error| Failure::file("write", file, &error))?;
+        for misfit in &misfits {
+            say(&format!("suture: {} {}", misfit.name, misfit.because));
+        }
+    }
+    Ok(misfits)
+}
+
+fn full_name(package: &InstalledPackage) -> String {
+    format!("{}:{}", package.name, package.architecture)
+}
+
 /// A hold is how apt is told not to touch a package; this root filesystem is thrown away.
 fn hold_excluded(task: &FetchTask, database: &Database) -> Result<(), Failure> {
     let excluded = database.installed().filter(|package| is_excluded(task, &package.name));
-    hold(excluded.map(|package| format!("{}:{}", package.name, package.architecture)))
+    hold(excluded.map(full_name))
 }
 
 fn hold(packages: impl Iterator<Item = String>) -> Result<(), Failure> {
@@ -182,12 +228,7 @@ fn options(repositories: &Repositories, number: usize) -> Result<Vec<String>, Fa
 }
 
 impl Apt<'_> {
-    fn call(
-        &self,
-        program: &str,
-        arguments: &[String],
-        echo: Echo,
-    ) -> Result<super::Finished, Failure> {
+    fn call(&self, program: &str, arguments: &[String], echo: Echo) -> Result<Finished, Failure> {
         let mut all = self.options.clone();
         all.extend_from_slice(arguments);
         super::run(program, &all, echo)
@@ -202,6 +243,7 @@ impl Apt<'_> {
         if !listed.is_success() || targets.is_empty() {
             return self.ask(&[]);
         }
+        self.repositories = Some(indexes::count_repositories(&targets));
         self.options.extend(indexes::without_others(&targets));
         self.ask(&indexes::without_packages())?;
         let named = indexes::named(&targets);
@@ -219,7 +261,7 @@ impl Apt<'_> {
         Ok(())
     }
 
-    fn ask(&self, further: &[String]) -> Result<(), Failure> {
+    fn ask(&mut self, further: &[String]) -> Result<(), Failure> {
         // What apt would parse at its end is cut down first.
         let mut arguments = strings(&["update", "-q", "-o", "pkgCacheFile::Generate=false"]);
         arguments.extend_from_slice(further);
@@ -238,9 +280,24 @@ impl Apt<'_> {
                     ));
                     std::thread::sleep(*pause);
                 }
-                _ => return Err(failure),
+                _ => return self.skip(&finished).then_some(()).ok_or(failure),
             }
         }
+    }
+
+    /// Goes on without the repositories that cannot be used, if the user says so, nothing speaks for an attack, and
+    /// others can be used.
+    fn skip(&mut self, finished: &Finished) -> bool {
+        let skipped = output::skipped(finished);
+        let may_skip = self.on_unreachable == OnUnreachable::Warn
+            && !skipped.is_empty()
+            && skipped.iter().all(|it| it.failure.can_be_skipped())
+            && self.repositories.is_none_or(|all| skipped.len() < all);
+        if may_skip {
+            say("suture: going on without the repositories that cannot be used");
+            self.skipped.extend(skipped);
+        }
+        may_skip
     }
 
     /// What repositories have of these packages, in their order.
@@ -310,7 +367,9 @@ impl Apt<'_> {
             let kept_back = (pinned || offer.candidate.as_ref().is_some_and(is_newer))
                 && !packages.iter().any(|taken| taken.name == package.name);
             if kept_back && !is_excluded(task, &package.name) {
-                let reason = if package.held || pinned {
+                let reason = if let Some(misfit) = self.misfit(&package.name) {
+                    UnmetReason::Misfit { because: misfit.because.clone() }
+                } else if package.held || pinned {
                     UnmetReason::Held
                 } else if unmet.len() < EXPLAIN_LIMIT {
                     self.explain(&package.name, &package.architecture)?
@@ -359,11 +418,20 @@ impl Apt<'_> {
                 };
                 sorted.unmet.push(unmet_target(target, reason));
             }
-            if newest > installed {
+            if let Some(misfit) = self.misfit(&target.name) {
+                let because = misfit.because.clone();
+                sorted.unmet.retain(|unmet| unmet.name != target.name);
+                sorted.unmet.push(unmet_target(target, UnmetReason::Misfit { because }));
+            } else if newest > installed {
                 sorted.wanted.push(target);
             }
         }
         Ok(sorted)
+    }
+
+    /// What is wrong with a package of the image, if it does not fit.
+    fn misfit(&self, name: &PackageName) -> Option<&Misfit> {
+        self.misfits.iter().find(|misfit| misfit.name == *name)
     }
 
     /// The source versions of what is offered for targets that are to reach one.

@@ -71,6 +71,11 @@ pub(super) fn targets(output: &str) -> Vec<Target> {
         .collect()
 }
 
+/// How many repositories these targets are of.
+pub(super) fn count_repositories(targets: &[Target]) -> usize {
+    targets.iter().map(Target::release).collect::<BTreeSet<_>>().len()
+}
+
 /// Options that keep apt from downloading what no upgrade needs: sources, contents, icons.
 pub(super) fn without_others(targets: &[Target]) -> Vec<String> {
     let others: BTreeSet<(&str, &str)> = targets

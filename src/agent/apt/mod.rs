@@ -5,6 +5,7 @@ mod diversions;
 pub(super) mod fetch;
 mod indexes;
 mod output;
+mod repair;
 
 use std::path::{Path, PathBuf};
 

@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::digest::Digest;
 use crate::package::{Architecture, PackageName};
-use crate::patch::task::{AgentFailure, LockedPackage};
+use crate::patch::task::{AgentFailure, LockedPackage, Skipped};
 use crate::pkgdb::control::{Stanza, stanzas};
 use crate::pkgdb::dpkg;
 use crate::repository::local_path;
@@ -17,6 +17,7 @@ use crate::version::{Scheme, Version};
 
 use super::super::process::Finished;
 use super::super::words::{self, Meaning};
+use super::repair::Complaint;
 
 /// Words of apt and dpkg by what they mean; the first row that matches decides.
 const MEANINGS: &[Meaning] = &[
@@ -101,6 +102,72 @@ pub(super) fn because(kind: AgentFailure, finished: &Finished) -> String {
     });
     let because = telling.or_else(|| first_error(&finished.stderr)).map(str::to_owned);
     words::breakage(finished).or(because).unwrap_or_else(|| finished.end())
+}
+
+/// The repositories that an update complains about, each with the kind of failure that its lines mean.
+pub(super) fn skipped(finished: &Finished) -> Vec<Skipped> {
+    let mut lines: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for line in finished.stderr.lines().map(str::trim) {
+        let Some(words) = ["E: ", "W: "].iter().find_map(|level| line.strip_prefix(level)) else {
+            continue;
+        };
+        if let Some(repository) = repository(words) {
+            lines.entry(repository).or_default().push(words);
+        }
+    }
+    let of_lines = |(repository, lines): (String, Vec<&str>)| {
+        let all = lines.join("\n");
+        let (failure, words) = MEANINGS.iter().find_map(|(failure, words)| {
+            let words: Vec<&str> = words.iter().copied().filter(|it| all.contains(it)).collect();
+            (!words.is_empty()).then_some((*failure, words))
+        })?;
+        let telling = lines.iter().find(|line| words.iter().any(|word| line.contains(word)))?;
+        // Behind the address in the forms of `repository`.
+        let reason = ["Release: ", "  "].iter().find_map(|end| telling.split_once(end));
+        let reason = reason.map_or(*telling, |(_, reason)| reason).trim().to_owned();
+        Some(Skipped { repository: words::without_credentials(&repository), failure, reason })
+    };
+    lines.into_iter().filter_map(of_lines).collect()
+}
+
+/// The repository that words are about: `ADDRESS SUITE Release`, or `ADDRESS/dists/SUITE/Release`; `InRelease` too.
+fn repository(words: &str) -> Option<String> {
+    let mut rest = words.split_whitespace().skip_while(|word| !word.contains(":/"));
+    let address = rest.next()?.trim_matches(['\'', '"', ',']);
+    let (suite, file) = (rest.next().unwrap_or_default(), rest.next().unwrap_or_default());
+    if file.trim_matches([':', '\'']).ends_with("Release") {
+        return Some(format!("{address} {suite}"));
+    }
+    let (repository, file) = address.rsplit_once('/')?;
+    if !file.ends_with("Release") {
+        // An index; its release has its own lines.
+        return None;
+    }
+    Some(match repository.split_once("/dists/") {
+        Some((address, suite)) => format!("{address} {suite}"),
+        None => format!("{repository} ./"),
+    })
+}
+
+/// What `apt-get check` says of packages that do not fit: ` NAME : Depends: RELATION but WHY`, and more such fields on
+/// the lines below.
+pub(super) fn complaints(stdout: &str) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    let mut package = String::new();
+    for line in stdout.lines().filter(|line| line.starts_with(' ')) {
+        let mut words = line.trim();
+        if let Some((name, rest)) = words.split_once(" : ") {
+            name.trim().clone_into(&mut package);
+            words = rest;
+        }
+        // Of alternatives the second has no field of its own.
+        let (field, relation) = words.split_once(": ").unwrap_or(("Depends", words));
+        let Some((relation, why)) = relation.trim().split_once(" but ") else { continue };
+        let why = why.trim().trim_end_matches(" or").to_owned();
+        let (package, field) = (package.clone(), field.trim().to_owned());
+        complaints.push(Complaint { package, field, relation: relation.trim().to_owned(), why });
+    }
+    complaints
 }
 
 /// The hook that apt says has failed: `Problem executing scripts NAME 'COMMAND'`.
@@ -286,6 +353,29 @@ mod tests {
         let versions = versions.map(|(version, priority)| (version.to_owned(), priority));
         assert_eq!(policies["libc6"].versions, versions);
         assert_eq!(policies["libc6:i386"].candidate.as_deref(), Some("(none)"));
+    }
+
+    #[test]
+    fn complaints_are_read() {
+        let text = "Reading package lists...\n\
+                    The following packages have unmet dependencies:\n \
+                    e2fsprogs : Depends: logsave but it is not installed\n \
+                    foo : Depends: bar (>= 2) but 1.0 is installed or\n              \
+                    baz but it is not installed\n       \
+                    Breaks: qux (< 3) but 2.0 is installed\n";
+        let told: Vec<String> = complaints(text)
+            .iter()
+            .map(|it| format!("{} {} {}, {}", it.package, it.field, it.relation, it.why))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "e2fsprogs Depends logsave, it is not installed",
+                "foo Depends bar (>= 2), 1.0 is installed",
+                "foo Depends baz, it is not installed",
+                "foo Breaks qux (< 3), 2.0 is installed",
+            ]
+        );
     }
 
     #[test]

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::package::{Architecture, PackageName};
 use crate::patch::task::{
-    AgentFailure, FetchOutcome, FetchTask, Lock, LockedPackage, Target, Targets, Unmet,
-    UnmetReason, Upgrade,
+    AgentFailure, FetchOutcome, FetchTask, Lock, LockedPackage, Misfit, Skipped, Target, Targets,
+    Unmet, UnmetReason, Upgrade,
 };
 use crate::pkgdb::{Database, InstalledPackage};
-use crate::repository::rpm::{RpmConfiguration, RpmManager, Variables};
+use crate::repository::rpm::{RpmConfiguration, RpmManager, RpmRepository, Variables};
+use crate::request::OnUnreachable;
 use crate::version::{Scheme, Version};
 
 use super::super::fetched::{digest_of, seconds_now};
@@ -114,7 +115,12 @@ impl Fetch<'_> {
             Targets::Everything => Vec::new(),
             Targets::Listed(targets) => targets.iter().collect(),
         };
-        let left_out = self.download(&targets)?;
+        let (downloaded, misfits) = std::thread::scope(|scope| {
+            let misfits = scope.spawn(misfits);
+            (self.download_from_those_that_answer(&targets), misfits.join())
+        });
+        let (left_out, mut skipped) = downloaded?;
+        let misfits = misfits.unwrap_or_default();
         let mut packages = package_file::describe(self.gather()?)?;
         if self.row.reach == Reach::Upgrade {
             packages.extend(self.copy_in_place(&packages)?);
@@ -142,16 +148,56 @@ impl Fetch<'_> {
             Targets::Everything => self.kept_back(&after, &left_out)?,
             Targets::Listed(_) => self.missed(&targets, &after, &left_out)?,
         };
-        if let Some(repository) = left_out.repository
+        if let Some(reason) = left_out.repository
             && (targets.is_empty() || !unmet.is_empty())
         {
-            return Err(Failure::new(AgentFailure::Unreachable, repository));
+            let failure = AgentFailure::Unreachable;
+            if self.task.on_unreachable == OnUnreachable::Fail {
+                return Err(Failure::new(failure, reason));
+            }
+            let named = |it: &&RpmRepository| output::names(&reason, it);
+            let repository = self.configuration.repositories().find(named);
+            let repository = repository.map_or_else(String::new, |it| it.id.clone());
+            skipped.push(Skipped { repository, failure, reason });
         }
         let upgrades = changes::upgrades(&self.before, &after);
         let lock = lock(&upgrades, &packages)?;
         let removed = changes::removed(&self.before, &after);
         let fewer = changes::fewer(&self.before, &after);
-        Ok((FetchOutcome { at: seconds_now(), upgrades, removed, fewer, unmet }, lock))
+        let at = seconds_now();
+        Ok((FetchOutcome { at, upgrades, removed, fewer, unmet, misfits, skipped }, lock))
+    }
+
+    /// Has the manager download, without the repositories that do not answer if the user says so.
+    fn download_from_those_that_answer(
+        &self,
+        targets: &[&Target],
+    ) -> Result<(LeftOut, Vec<Skipped>), Failure> {
+        let mut skipped: Vec<Skipped> = Vec::new();
+        loop {
+            let failure = match self.download(targets) {
+                Ok(left_out) => return Ok((left_out, skipped)),
+                Err(failure) => failure,
+            };
+            let is_left =
+                |it: &&RpmRepository| skipped.iter().all(|known| known.repository != it.id);
+            let left: Vec<&RpmRepository> =
+                self.configuration.repositories().filter(is_left).collect();
+            let dead = left.iter().find(|it| output::names(&failure.message, it));
+            let may_skip =
+                self.task.on_unreachable == OnUnreachable::Warn && failure.kind.can_be_skipped();
+            // Without any other there is nothing to go on with.
+            let Some(dead) = dead.filter(|_| may_skip && left.len() > 1) else {
+                return Err(failure);
+            };
+            say(&format!("suture: {} cannot be used, asking the others", dead.id));
+            holds::disable(dead)?;
+            skipped.push(Skipped {
+                repository: dead.id.clone(),
+                failure: failure.kind,
+                reason: failure.message,
+            });
+        }
     }
 
     /// Has the manager download what the targets need; without any, all there is.
@@ -451,6 +497,16 @@ impl Fetch<'_> {
         }
         Ok(outdated)
     }
+}
+
+/// The packages of the image that do not fit; they keep nothing else from being upgraded. Without rpm's opinion there
+/// are none.
+fn misfits() -> Vec<Misfit> {
+    // Neither files nor scripts: packages bring scripts of their own for it.
+    let arguments =
+        ["--verify", "--all", "--nofiles", "--noscripts", "--nodigest", "--nosignature"];
+    let finished = process::run("rpm", &arguments.map(str::to_owned), ENVIRONMENT, Echo::Hidden);
+    finished.map(|finished| output::misfits(&finished.stdout)).unwrap_or_default()
 }
 
 /// Whether this is newer than what is installed: where versions are beside each other, tdnf lists newer ones for each

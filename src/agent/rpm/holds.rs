@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::package::NamePattern;
+use crate::repository::rpm::RpmRepository;
 
 use super::super::Failure;
 use super::manager::Exclude;
@@ -86,6 +87,32 @@ pub(super) fn lift(named_folders: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Takes a repository out of what the manager asks.
+pub(super) fn disable(repository: &RpmRepository) -> Result<(), Failure> {
+    let file = Path::new(&repository.file);
+    let text =
+        std::fs::read_to_string(file).map_err(|error| Failure::file("read", file, &error))?;
+    write(file, &disabled(&text, &repository.id))
+}
+
+/// A file of repositories in which one is not enabled.
+fn disabled(text: &str, id: &str) -> String {
+    let mut within = false;
+    let mut changed = String::new();
+    for line in text.split_inclusive('\n') {
+        if let Some(section) = line.trim().strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
+            within = section == id;
+            changed.push_str(line);
+            if within {
+                changed.push_str("enabled=0\n");
+            }
+        } else if !within || line.split('=').next().is_none_or(|name| name.trim() != "enabled") {
+            changed.push_str(line);
+        }
+    }
+    changed
+}
+
 /// The text of a configuration file without these settings and the lines that continue them, and the
 /// settings' values without quotes.
 fn without(text: &str, settings: &[&str]) -> (String, Vec<String>) {
@@ -119,6 +146,13 @@ mod tests {
         assert_eq!(kept, "[main]\nbest=1\n\n[x]\nname=x\n");
         assert_eq!(values, ["a,", "b", "c", "d"]);
         assert_eq!(without("", &EXCLUDES), (String::new(), Vec::new()));
+    }
+
+    #[test]
+    fn a_repository_is_disabled() {
+        let text = "[a]\nenabled = 1\nbaseurl=x\n[b]\nenabled=1\n";
+        assert_eq!(disabled(text, "a"), "[a]\nenabled=0\nbaseurl=x\n[b]\nenabled=1\n");
+        assert_eq!(disabled(text, "c"), text);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use crate::package::{Architecture, PackageName};
-use crate::patch::task::AgentFailure;
+use crate::patch::task::{AgentFailure, Misfit};
+use crate::repository::rpm::RpmRepository;
 use crate::version::{Scheme, Version};
 
 use super::super::Failure;
@@ -135,6 +136,53 @@ pub(super) fn is_about_scripts_only(finished: &Finished) -> bool {
 /// The line of a manager about a repository that it has done without.
 pub(super) fn unanswered(finished: &Finished) -> Option<&str> {
     lines(finished).find(|line| UNANSWERED.iter().any(|words| line.contains(words)))
+}
+
+/// Whether words are about a repository: they have its name for the manager, or where it is.
+pub(super) fn names(words: &str, repository: &RpmRepository) -> bool {
+    let is_of_name = |sign: char| sign.is_ascii_alphanumeric() || "_.-".contains(sign);
+    let by_id = words.match_indices(&repository.id).any(|(start, found)| {
+        let before = words.get(..start).unwrap_or_default();
+        let behind = words.get(start + found.len()..).unwrap_or_default();
+        !before.ends_with(is_of_name) && !behind.starts_with(is_of_name)
+    });
+    let addresses = repository.addresses();
+    let addresses = addresses.iter().map(|address| address.trim_end_matches('/'));
+    by_id || addresses.filter(|address| !address.is_empty()).any(|address| words.contains(address))
+}
+
+/// The packages of which `rpm --verify` says that they lack what they need, or do not go with another one: below a
+/// line for each package, or on it (before rpm 4.15).
+pub(super) fn misfits(verify: &str) -> Vec<Misfit> {
+    const START: &str = "Unsatisfied dependencies for ";
+    let mut name: Option<PackageName> = None;
+    let mut misfits = Vec::new();
+    for line in verify.lines() {
+        let mut words = line.trim();
+        if let Some((package, rest)) = words.strip_prefix(START).and_then(|it| it.split_once(':')) {
+            name = package_name(package);
+            words = rest.trim();
+        } else if !line.starts_with([' ', '\t']) {
+            name = None;
+        }
+        let Some(name) = &name else { continue };
+        let forms = [
+            (" is needed by ", "needs ", ", which is not installed"),
+            (" conflicts with ", "does not go with ", ""),
+            (" is obsoleted by ", "has a successor beside it: ", ""),
+        ];
+        let form = forms.iter().find_map(|(verb, before, behind)| {
+            let (what, _) = words.split_once(verb)?;
+            Some(format!("{before}{what}{behind}"))
+        });
+        misfits.extend(form.map(|because| Misfit { name: name.clone(), because }));
+    }
+    misfits
+}
+
+/// The name in `name-[epoch:]version-release.architecture`.
+fn package_name(word: &str) -> Option<PackageName> {
+    package(word).map(|(name, ..)| name)
 }
 
 /// The first line of `rpm -Kv` about something that is not as its author made it.
@@ -304,6 +352,25 @@ mod tests {
             stdout: words.to_owned(),
             stderr: String::new(),
         }
+    }
+
+    #[test]
+    fn packages_that_do_not_fit_are_named() {
+        let verify = "Unsatisfied dependencies for lab-newdep-1.1-1.noarch:\n\
+                      \tlab-dependency is needed by (installed) lab-newdep-1.1-1.noarch\n\
+                      \tx >= 1:2 is needed by (installed) lab-newdep-1.1-1.noarch\n\
+                      Unsatisfied dependencies for a-1-1.noarch: b is needed by (installed) a-1-1.noarch\n\
+                      missing /usr/share is needed by nobody\n";
+        let told: Vec<String> =
+            misfits(verify).iter().map(|it| format!("{} {}", it.name, it.because)).collect();
+        assert_eq!(
+            told,
+            [
+                "lab-newdep needs lab-dependency, which is not installed",
+                "lab-newdep needs x >= 1:2, which is not installed",
+                "a needs b, which is not installed",
+            ]
+        );
     }
 
     #[test]

@@ -2,14 +2,15 @@
 # and /srv/own is a repository.
 set -eu
 
-# Begins a package, `installed` or `offered`. The other fields of its control file are lines of the input.
+# Begins a package, `installed` or `offered`: its name, its version and further lines of its control file.
 package() {
     place=$1 name=$2 version=$3
     root=/tmp/roots/$place-$name
     mkdir -p "$root/DEBIAN" "$root/usr/bin" "$root/usr/share/$name"
     echo "$version" > "$root/usr/share/$name/version"
-    { printf 'Package: %s\nVersion: %s\nMaintainer: The lab <lab@example.org>\nDescription: own\n' "$name" "$version"
-      cat; } > "$root/DEBIAN/control"
+    shift 3
+    printf '%s\n' "Package: $name" "Version: $version" 'Maintainer: The lab <lab@example.org>' \
+        'Description: own' "$@" > "$root/DEBIAN/control"
     grep -q ^Architecture: "$root/DEBIAN/control" || echo 'Architecture: amd64' >> "$root/DEBIAN/control"
 }
 

@@ -22,6 +22,8 @@ pub struct Family {
     pub shared_books: &'static [(&'static str, &'static [&'static str])],
     /// What no upgrade changes.
     pub kept: &'static [&'static str],
+    /// What may differ from a plain upgrade, and why: a path, a folder, or a beginning and an end around a `*`.
+    pub may_differ: &'static [(&'static str, &'static str)],
     /// Folders that are links to those below `usr`, whatever the lists of packages call them.
     pub merged: &'static [&'static str],
 }
@@ -57,6 +59,18 @@ dpkg --print-architecture | sed "s/^/architecture\t/"
     books_by_package: &["var/lib/dpkg/info/"],
     shared_books: &[("var/lib/dpkg/triggers/", &["Lock", "Unincorp"])],
     kept: &[],
+    may_differ: &[
+        ("etc/*-", "backups"),
+        ("var/cache/apt", "apt's cache"),
+        ("var/cache/ldconfig/aux-cache", "inode numbers"),
+        ("var/cache/debconf/*-old", "a backup"),
+        ("var/lib/apt/extended_states", "marks, which are compared by themselves"),
+        ("var/lib/apt/lists", "apt's indexes"),
+        ("var/lib/dpkg/*-old", "a backup"),
+        ("var/lib/dpkg/lock*", "a lock"),
+        ("var/lib/dpkg/triggers/Lock", "a lock"),
+        ("var/log", "logs"),
+    ],
     merged: &["bin", "lib", "lib32", "lib64", "sbin"],
 };
 
@@ -95,6 +109,13 @@ apk --print-arch | sed "s/^/architecture\t/"
     books_by_package: &[],
     shared_books: &[],
     kept: &["etc/apk/world", "lib/apk/db/lock"],
+    may_differ: &[
+        ("etc/*-", "backups"),
+        ("lib/apk/db/lock", "a lock"),
+        ("lib/apk/exec", "a folder for scripts, empty afterwards"),
+        ("var/cache/apk", "apk's cache"),
+        ("var/log/apk.log", "a log"),
+    ],
     // Only where an author has done so.
     merged: &["lib"],
 };
@@ -119,7 +140,7 @@ rpm --query --all --queryformat \
 rpm --query --all --queryformat \
     "[list\t%{=NAME}:%{=ARCH}\t%{FILENAMES}\t%{FILEFLAGS:fflags}\n]" \
     | awk -F "$tab" -v OFS="$tab" '$4 !~ /g/ { print $1, $2, $3 }'
-rpm --verify --all --nomtime | sort | sed "s/^/audit\t/"
+rpm --verify --all --nomtime | sort | sed "s/$tab/ /g; s/^/audit\t/"
 for manager in /usr/bin/dnf /usr/libexec/lab/dnf; do
     [ ! -x "$manager" ] || "$manager" -q -C repoquery --installed --qf "%{name} %{reason}\n" \
         | awk -v OFS="$tab" 'tolower($2) ~ /^(dependency|weak)/ { print "automatic", $1 }'
@@ -146,5 +167,20 @@ rpm --eval "architecture$tab%{_arch}"
     books_by_package: &[],
     shared_books: &[],
     kept: &[],
+    may_differ: &[
+        ("run", "what programs leave while they run"),
+        ("usr/lib/sysimage/libdnf5", "the managers' books, which have times"),
+        (
+            "usr/lib/sysimage/rpm",
+            "rpm's database, which has times and is compared by what it lists",
+        ),
+        ("var/cache", "metadata, and the linker's cache of inode numbers"),
+        ("var/lib/YaST2/cookies", "zypper's name for the machine"),
+        ("var/lib/dnf", "the managers' books, which have times"),
+        ("var/lib/rpm", "rpm's database, which has times and is compared by what it lists"),
+        ("var/lib/yum", "the managers' books, which have times"),
+        ("var/lib/zypp", "the managers' books, which have times"),
+        ("var/log", "logs"),
+    ],
     merged: &["bin", "lib", "lib32", "lib64", "sbin"],
 };

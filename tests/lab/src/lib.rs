@@ -17,6 +17,7 @@ pub mod digest;
 pub mod docker_api;
 pub mod engine;
 pub mod family;
+pub mod file_tree;
 pub mod folder;
 pub mod frontend_image;
 pub mod hermetic;

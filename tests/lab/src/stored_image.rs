@@ -15,10 +15,13 @@ use tar::EntryType;
 
 use crate::docker_api;
 use crate::engine::Engine;
+use crate::file_tree::FileTree;
 
 /// What an image is made of.
 #[derive(Clone, Debug)]
 pub struct StoredImage {
+    /// How the engine knows it.
+    name: String,
     /// The digest of its manifest.
     pub digest: String,
     /// The digest of its configuration.
@@ -73,35 +76,24 @@ impl StoredImage {
     /// Reads it where our own engine keeps it: saving copies all layers, which took 1.5 s.
     fn read_store(engine: &Engine, name: &str, store: &Path) -> Result<Self> {
         let image = docker_api::get(&engine.socket(), &format!("/images/{name}/json"))?;
-        Self::parse(text(&image, "/Id")?, |digest| {
-            let (_, hexadecimal) = digest.split_once(':').context("not a digest")?;
-            let blob = fs::read(store.join(hexadecimal));
-            blob.map(Cow::Owned).with_context(|| format!("no blob: {digest}"))
-        })
+        Self::parse(name, text(&image, "/Id")?, |digest| stored_blob(store, digest).map(Cow::Owned))
     }
 
     fn read_saved(engine: &Engine, name: &str) -> Result<Self> {
-        let saved = engine
-            .docker()?
-            .args(["image", "save", name])
-            .stdin(Stdio::null())
-            .output()
-            .context("cannot start: docker image save")?;
-        ensure!(
-            saved.status.success(),
-            "docker image save: {}",
-            String::from_utf8_lossy(&saved.stderr).trim()
-        );
-        let files = files(&saved.stdout)?;
+        let saved = save(engine, name)?;
+        let files = files(&saved)?;
         let index = files.get("index.json").context("no file: index.json")?;
-        Self::parse(first_image(&serde_json::from_slice(index)?)?, |digest| {
-            let path = format!("blobs/{}", digest.replace(':', "/"));
-            files.get(&path).copied().map(Cow::Borrowed).with_context(|| format!("no file: {path}"))
+        Self::parse(name, first_image(&serde_json::from_slice(index)?)?, |digest| {
+            saved_blob(&files, digest).map(Cow::Borrowed)
         })
     }
 
     /// Reads an image, given the digest of its manifest or of an index of several.
-    fn parse<'b>(mut digest: String, blob: impl Fn(&str) -> Result<Cow<'b, [u8]>>) -> Result<Self> {
+    fn parse<'b>(
+        name: &str,
+        mut digest: String,
+        blob: impl Fn(&str) -> Result<Cow<'b, [u8]>>,
+    ) -> Result<Self> {
         let json = |digest: &str| -> Result<Value> {
             serde_json::from_slice(&blob(digest)?).with_context(|| format!("not JSON: {digest}"))
         };
@@ -123,6 +115,7 @@ impl StoredImage {
             .collect::<Result<Vec<_>>>()?;
         let last = layers.last().context("the image has no layer")?;
         Ok(Self {
+            name: name.to_owned(),
             config: json(&config_digest)?,
             last_layer: blob(&last.digest)?.into(),
             digest,
@@ -136,11 +129,62 @@ impl StoredImage {
         entries(&self.last_layer)
     }
 
+    /// The files that some of its layers unpack to, put on top of those below.
+    pub fn unpack(
+        &self,
+        engine: &Engine,
+        layers: &[Layer],
+        mut below: FileTree,
+    ) -> Result<FileTree> {
+        let store = engine.content_store();
+        let saved = match store {
+            Some(_) => Vec::new(),
+            None => save(engine, &self.name)?,
+        };
+        let files = if store.is_none() { files(&saved)? } else { BTreeMap::new() };
+        for Layer { digest, .. } in layers {
+            match &store {
+                Some(store) => below.put(&stored_blob(store, digest)?),
+                None => below.put(saved_blob(&files, digest)?),
+            }
+            .with_context(|| format!("cannot unpack a layer of {}: {digest}", self.name))?;
+        }
+        Ok(below)
+    }
+
     /// The digests of its layers' content, from the bottom.
     pub fn diff_ids(&self) -> Vec<&str> {
         let ids = self.config.pointer("/rootfs/diff_ids").and_then(Value::as_array);
         ids.into_iter().flatten().filter_map(Value::as_str).collect()
     }
+}
+
+/// A blob of our own engine's.
+fn stored_blob(store: &Path, digest: &str) -> Result<Vec<u8>> {
+    let (_, hexadecimal) = digest.split_once(':').context("not a digest")?;
+    fs::read(store.join(hexadecimal)).with_context(|| format!("no blob: {digest}"))
+}
+
+/// An image with all its blobs, as an archive.
+fn save(engine: &Engine, name: &str) -> Result<Vec<u8>> {
+    let saved = engine
+        .docker()?
+        .args(["image", "save", name])
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot start: docker image save")?;
+    ensure!(
+        saved.status.success(),
+        "docker image save: {}",
+        String::from_utf8_lossy(&saved.stderr).trim()
+    );
+    Ok(saved.stdout)
+}
+
+/// A blob of a saved image.
+fn saved_blob<'a>(files: &BTreeMap<String, &'a [u8]>, digest: &str) -> Result<&'a [u8]> {
+    let path = format!("blobs/{}", digest.replace(':', "/"));
+    files.get(&path).copied().with_context(|| format!("no file: {path}"))
 }
 
 /// The files of an archive.

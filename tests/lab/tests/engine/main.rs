@@ -4,6 +4,7 @@
 
 mod judge;
 mod observed;
+mod plain_upgrade;
 mod scenario;
 mod stage;
 

@@ -20,6 +20,7 @@ use suture_lab::trivy_report::{self, Finding};
 
 use super::judge;
 use super::observed::Observed;
+use super::plain_upgrade;
 use super::stage::{Measured, Stage};
 
 /// How long the commands of one scenario may take before they are stopped.
@@ -100,6 +101,11 @@ pub(crate) struct Expect {
     pub(crate) labels: BTreeMap<String, String>,
     /// The image that the result is compared with, if not `$IMAGE`.
     pub(crate) original: Option<String>,
+    /// The commands of the plain upgrade after which the original has the same files as the result.
+    pub(crate) same_as: Option<String>,
+    /// What may differ from the plain upgrade in this scenario, with the reason.
+    #[serde(default)]
+    pub(crate) differs: BTreeMap<String, String>,
     /// Commands that work afterwards.
     #[serde(default)]
     pub(crate) then: String,
@@ -193,6 +199,16 @@ impl Scenario {
                 measured.layer = stored.map(|stored| (layer.len(), stored.size));
                 let said = &done.output;
                 complaints.extend(judge::patched(&self.expect, &original, &observed, &layer, said));
+                if let Some(commands) = &self.expect.same_as {
+                    let tag = format!("lab/plain:{}", self.name);
+                    let plain = plain_upgrade::build(engine, &self.image, commands, &tag)?;
+                    let (system, differs) = (&original.system, &self.expect.differs);
+                    let (plain, patched) = (&plain, &observed.stored);
+                    complaints.extend(plain_upgrade::differences(
+                        engine, system, plain, patched, differs,
+                    )?);
+                    remove(engine, &tag)?;
+                }
             } else {
                 let original = StoredImage::read(engine, &original)?;
                 let stored = StoredImage::read(engine, &result)?;
