@@ -175,7 +175,7 @@ rpm --eval "architecture$tab%{_arch}"
             "rpm's database, which has times and is compared by what it lists",
         ),
         ("var/cache", "metadata, and the linker's cache of inode numbers"),
-        ("var/lib/YaST2/cookies", "zypper's name for the machine"),
+        ("var/lib/YaST2", "zypper's name for the machine"),
         ("var/lib/dnf", "the managers' books, which have times"),
         ("var/lib/rpm", "rpm's database, which has times and is compared by what it lists"),
         ("var/lib/yum", "the managers' books, which have times"),

@@ -117,8 +117,15 @@ fn difference(wanted: Option<&Node>, is: Option<&Node>) -> Option<String> {
 fn is_removed_by_author(original: &System, path: &str) -> bool {
     let slashes = path.match_indices('/').map(|(position, _)| position);
     let mut prefixes = slashes.chain([path.len()]).filter_map(|end| path.get(..end));
-    let is_listed = |path: &str| original.lists.values().any(|list| list.contains(path));
-    prefixes.any(|prefix| !original.exists(prefix) && is_listed(prefix))
+    let listed = original.lists.values();
+    prefixes.any(|prefix| {
+        // Packages need not own the folders of their files.
+        let below = format!("{prefix}/");
+        let holds = |list: &BTreeSet<String>| {
+            list.contains(prefix) || list.iter().any(|path| path.starts_with(&below))
+        };
+        !original.exists(prefix) && listed.clone().any(holds)
+    })
 }
 
 /// Whether a pattern means a path: the path itself, a folder above it, or what begins and ends like it around a `*`.
