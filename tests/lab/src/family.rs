@@ -64,6 +64,7 @@ dpkg --print-architecture | sed "s/^/architecture\t/"
         ("var/cache/apt", "apt's cache"),
         ("var/cache/ldconfig/aux-cache", "inode numbers"),
         ("var/cache/debconf/*-old", "a backup"),
+        ("var/cache/debconf/tmp.ci", "a folder for scripts, empty afterwards"),
         ("var/lib/apt/extended_states", "marks, which are compared by themselves"),
         ("var/lib/apt/lists", "apt's indexes"),
         ("var/lib/dpkg/*-old", "a backup"),
