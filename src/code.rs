@@ -26,63 +26,63 @@ macro_rules! codes {
 }
 
 codes! {
-    /// Nothing says which image to patch.
+    /// No image to patch is given.
     NoImage = "no-image",
     /// The image's name is malformed.
     ImageReference = "image-reference",
     /// The image cannot be found or loaded.
     ImageUnavailable = "image-unavailable",
-    /// The image is not for the platform asked for.
+    /// The image is not for the requested platform.
     ImagePlatform = "image-platform",
-    /// An option that does not exist.
+    /// There is no such option.
     UnknownOption = "unknown-option",
-    /// An option's value that means nothing.
+    /// The value of an option is invalid.
     OptionValue = "option-value",
-    /// The build file holds something else than comments and `ARG` lines.
+    /// The build file contains something other than comments and `ARG` lines.
     BuildFile = "build-file",
-    /// Something that suture does not do yet.
+    /// Not supported yet.
     NotYet = "not-yet",
-    /// A build argument that nothing uses.
+    /// A build argument is not used.
     UnusedBuildArgument = "unused-build-argument",
-    /// No report where `REPORT` points.
+    /// There is no report where `REPORT` points.
     ReportNotFound = "report-not-found",
     /// The report's context cannot be loaded.
     ReportUnavailable = "report-unavailable",
-    /// A report that cannot be read: empty, cut off, no text, no JSON, nested too deeply.
+    /// A report cannot be parsed: it is empty, truncated, not text, not JSON, or nested too deeply.
     ReportMalformed = "report-malformed",
-    /// A report larger than suture reads.
+    /// A report exceeds the size limit.
     ReportTooLarge = "report-too-large",
-    /// A report of no known format.
+    /// The format of a report is unknown.
     ReportFormat = "report-format",
-    /// A report names a package as no package can be named.
+    /// A report contains an invalid package name.
     ReportPackageName = "report-package-name",
-    /// A report was made for an image of another distribution.
+    /// A report is for an image of another distribution.
     ReportOtherDistro = "report-other-distro",
-    /// A report was made for another image.
+    /// A report is for another image.
     ReportOtherImage = "report-other-image",
-    /// The image's configuration cannot be read.
+    /// The image's configuration cannot be parsed.
     ImageConfig = "image-config",
-    /// The image does not say which distribution it is.
+    /// The image does not identify its distribution.
     NoOsRelease = "no-os-release",
-    /// The image is of a distribution that suture does not know.
+    /// The image's distribution is not supported.
     UnsupportedDistro = "unsupported-distro",
-    /// The image's release gets no more security updates.
+    /// The image's release no longer receives security updates.
     EndOfLife = "end-of-life",
     /// The image has no package manager of its own.
     NoPackageManager = "no-package-manager",
-    /// The image's package database cannot be read, or says that packages are half-installed.
+    /// The image's package database cannot be read, or an installation in it was interrupted.
     PackageDatabase = "package-database",
-    /// The image names no package repository.
+    /// The image has no package repositories configured.
     NoRepositories = "no-repositories",
     /// A package repository cannot be reached.
     RepositoryUnreachable = "repository-unreachable",
-    /// A package repository or a package is not what its owner signed.
+    /// The signature or the checksum of a package or a repository is wrong.
     RepositoryUntrusted = "repository-untrusted",
-    /// A package repository is signed with a key that the image does not have, or that has expired.
+    /// A package repository is signed with a key that is expired or that the image does not have.
     RepositoryKey = "repository-key",
-    /// What a package repository says of itself is no longer valid, or not yet.
+    /// The index of a package repository is no longer valid, or not valid yet.
     RepositoryExpired = "repository-expired",
-    /// The files of a package repository do not fit together, as while a mirror is synchronized.
+    /// The files of a package repository are inconsistent, for instance while a mirror is being synchronized.
     RepositoryInconsistent = "repository-inconsistent",
     /// The disk is full.
     NoSpace = "no-space",
@@ -90,25 +90,25 @@ codes! {
     NoEmulation = "no-emulation",
     /// The image's package manager cannot run.
     PackageManagerBroken = "package-manager-broken",
-    /// Packages of the image do not fit together as they are.
+    /// Dependencies of packages in the image are broken.
     BrokenDependencies = "broken-dependencies",
     /// The package manager failed.
     PackageManager = "package-manager",
-    /// A fix cannot be reached.
+    /// A fix is not available.
     UnmetFix = "unmet-fix",
-    /// A package of `PACKAGES` cannot be upgraded as asked.
+    /// A package in `PACKAGES` cannot be upgraded as requested.
     UnmetPackage = "unmet-package",
-    /// An upgrade goes to a new major version, because no repository has the fix for the installed one.
+    /// An upgrade is to a new major version, because no repository has the fix for the installed one.
     MajorVersion = "major-version",
     /// There is nothing to do and `ON_UP_TO_DATE=fail` is set.
     UpToDate = "up-to-date",
-    /// The result is not what was planned.
+    /// The result differs from the plan.
     Verification = "verification",
-    /// The daemon is too old, or set up without something suture needs.
+    /// The daemon is too old, or lacks a capability that suture needs.
     MissingCapability = "missing-capability",
-    /// The daemon refused or failed.
+    /// The daemon returned an error.
     Engine = "engine",
-    /// A defect of suture.
+    /// A bug in suture.
     Bug = "bug",
 }
 

@@ -197,7 +197,7 @@ fn assess(demand: &Demand, package: &InstalledPackage, excluded: bool) -> Verdic
         Requirement::Unreadable(text) => match demand {
             Demand::Finding { .. } => Verdict::Impossible(Obstacle::Unreadable(text)),
             Demand::Named { .. } => {
-                let because = format!("not a version of this distro: {text}");
+                let because = format!("not a valid version: {text}");
                 Verdict::Unmet(None, UnmetReason::Unsolvable { because })
             }
         },

@@ -90,7 +90,7 @@ impl Evidence<'_> {
         let reached = if demanded == 0 {
             String::new()
         } else {
-            format!(", {met} of {} reached", counted(demanded, "fix"))
+            format!(", {met} of {} applied", counted(demanded, "fix"))
         };
         format!("{place} is patched: {packages} upgraded{reached}\n")
     }
@@ -98,17 +98,17 @@ impl Evidence<'_> {
     fn why_unchanged(&self) -> &'static str {
         let left = self.plan.unmet().next().is_some() || !self.kept_back.is_empty();
         if !self.skipped.is_empty() {
-            "the repositories that answer offer nothing for it"
+            "the repositories that could be used have no upgrade for it"
         } else if left {
-            "nothing that is left can be upgraded"
+            "no further upgrade is possible"
         } else if self.plan.is_everything() {
-            "the distro offers nothing newer"
+            "no upgrades are available"
         } else if self.plan.assessments.is_empty() {
             "the report names nothing to fix"
         } else if self.count(|it| it.verdict == Verdict::AlreadyMet) > 0 {
-            "all that can be fixed is fixed already"
+            "everything that can be fixed is already fixed"
         } else {
-            "nothing that is asked for can be done"
+            "none of the requested upgrades is possible"
         }
     }
 
@@ -119,7 +119,7 @@ impl Evidence<'_> {
         let of_finding = |it: &Assessment| finding(&it.demand).is_some();
         let rows = [
             (self.count(|it| met(it) && of_finding(it)), "finding", "already fixed in the image"),
-            (self.count(|it| met(it) && !of_finding(it)), "package", "new enough already"),
+            (self.count(|it| met(it) && !of_finding(it)), "package", "already new enough"),
             (self.count(no_fix), "finding", "without a fixed version"),
             (self.library_findings, "finding", "in libraries, which are not patched yet"),
         ];
@@ -177,7 +177,7 @@ impl Evidence<'_> {
 
     /// The repositories that could not be used.
     fn skipped_table(&self) -> Table {
-        let mut table = Table::new(["left out", "why"]);
+        let mut table = Table::new(["skipped repository", "why"]);
         for skipped in self.skipped.iter().take(ROW_LIMIT) {
             table.push([&words_of(&skipped.repository), &words_of(&skipped.reason)]);
         }
@@ -216,18 +216,14 @@ fn unmet_problem(row: &Left<'_>) -> Problem {
     let (code, message, hint) = if row.findings.is_empty() {
         (
             Code::UnmetPackage,
-            format!("a named package cannot be upgraded: {wanted}: {}", row.why),
-            "take it out of PACKAGES, or set ON_UNMET=warn to patch the rest",
+            format!("package cannot be upgraded: {wanted}: {}", row.why),
+            "remove it from PACKAGES, or set ON_UNMET=warn to patch the rest",
         )
     } else {
         (
             Code::UnmetFix,
-            format!(
-                "a fix cannot be reached: {wanted} for {}: {}",
-                some_of(&row.findings),
-                row.why
-            ),
-            "set ON_UNMET=warn to patch the rest, or name packages in EXCLUDE",
+            format!("fix not available: {wanted} for {}: {}", some_of(&row.findings), row.why),
+            "set ON_UNMET=warn to patch the rest, or list the package in EXCLUDE",
         )
     };
     Problem { code, message, hint: Some(hint.to_owned()), line: None }
@@ -273,7 +269,7 @@ fn why_left(assessment: &Assessment) -> Option<(String, String, bool)> {
             Some((String::new(), "excluded by EXCLUDE".to_owned(), false))
         }
         Verdict::Impossible(Obstacle::Unreadable(text)) => {
-            Some((text.clone(), "not a version of this distro".to_owned(), false))
+            Some((text.clone(), "not a valid version".to_owned(), false))
         }
         Verdict::Impossible(Obstacle::NoFix) | Verdict::AlreadyMet | Verdict::Planned(_) => None,
     }
@@ -295,7 +291,7 @@ pub fn misfit(misfit: &Misfit) -> String {
 /// That a repository was left out, as a warning.
 pub fn skipped(skipped: &Skipped) -> String {
     let (repository, reason) = (words_of(&skipped.repository), words_of(&skipped.reason));
-    format!("a package repository was left out: {repository}: {reason}")
+    format!("package repository skipped: {repository}: {reason}")
 }
 
 /// A number with its noun.
@@ -328,10 +324,10 @@ fn some_of(items: &[&str]) -> String {
 pub fn reason(reason: &UnmetReason) -> String {
     match reason {
         UnmetReason::NoCandidate { newest } if newest.is_empty() => {
-            "no repository has it".to_owned()
+            "not in any repository".to_owned()
         }
         UnmetReason::NoCandidate { newest } => {
-            format!("the newest in the repositories is {}", words_of(newest))
+            format!("the newest available version is {}", words_of(newest))
         }
         UnmetReason::Held => "held by the image".to_owned(),
         UnmetReason::Removal { of } => {

@@ -378,8 +378,8 @@ impl AgentFailure {
             exit_code: 71,
             code: Code::RepositoryUnreachable,
             what: "a package repository cannot be reached",
-            hint: "it must be reachable from the builder (--network, --add-host and proxies as build \
-                   arguments are passed on)",
+            hint: "the builder must be able to reach it (--network, --add-host and proxies as build arguments \
+                   apply), or set ON_UNREACHABLE=warn to continue without it",
         },
         Row {
             failure: Self::Untrusted,
@@ -392,24 +392,24 @@ impl AgentFailure {
             failure: Self::Key,
             exit_code: 77,
             code: Code::RepositoryKey,
-            what: "a package repository is signed with a key that the image does not accept",
-            hint: "the image's own keyring must have the repository's current key: its distributor or \
-                   vendor has a newer keyring package",
+            what: "a package repository is signed with a key that is expired or unknown to the image",
+            hint: "add the repository's current key to the image's keyring; its vendor usually ships one in a \
+                   keyring package",
         },
         Row {
             failure: Self::Expired,
             exit_code: 78,
             code: Code::RepositoryExpired,
             what: "a package repository is out of date",
-            hint: "its index is signed, but no longer or not yet valid: it is no longer maintained, or \
-                   the builder's clock is wrong",
+            hint: "the index is signed, but no longer or not yet valid: the repository is not maintained, or the \
+                   builder's clock is wrong",
         },
         Row {
             failure: Self::Inconsistent,
             exit_code: 79,
             code: Code::RepositoryInconsistent,
-            what: "a package repository is being changed",
-            hint: "its signed index and its files do not match, as while a mirror is synchronized: try \
+            what: "a package repository is inconsistent",
+            hint: "its files do not match its signed index, for instance while a mirror is being synchronized: try \
                    again later, or use another mirror",
         },
         Row {
@@ -432,22 +432,21 @@ impl AgentFailure {
             exit_code: 76,
             code: Code::PackageManagerBroken,
             what: "the image's package manager cannot run",
-            hint: "it must work in the image as it is: try it with docker run --user root",
+            hint: "run it in the image to see: docker run --user root",
         },
         Row {
             failure: Self::Dependencies,
             exit_code: 80,
             code: Code::BrokenDependencies,
-            what: "packages of the image do not fit together",
-            hint: "repair them in the image's own build, or name packages in REPORT or PACKAGES whose \
-                   own dependencies are met",
+            what: "dependencies of packages in the image are broken",
+            hint: "repair them in the image's own build, or name only packages whose dependencies are met",
         },
         Row {
             failure: Self::PackageManager,
             exit_code: 74,
             code: Code::PackageManager,
             what: "the package manager failed",
-            hint: "the step's log has all that it says",
+            hint: "the step's log has the full output",
         },
         Row {
             failure: Self::Bug,

@@ -95,7 +95,7 @@ pub static TABLE: &[Row] = &[
         values: Values::Text("file, directory or glob"),
         default: "",
         help: "vulnerability report(s) in the build context, or in a named context `report`; \
-               without one everything the distro offers is upgraded",
+               without one, every available upgrade is applied",
     },
     Row {
         key: Key::ReportFormat,
@@ -103,7 +103,7 @@ pub static TABLE: &[Row] = &[
         alias: Some(alias("scanner")),
         values: Values::Words(&["auto", "trivy", "grype", "cyclonedx", "copa", "sarif"]),
         default: "auto",
-        help: "format of the reports, only `trivy` so far; `auto` decides by marks in the data",
+        help: "format of the reports, only `trivy` so far; `auto` detects it",
     },
     Row {
         key: Key::Packages,
@@ -111,7 +111,7 @@ pub static TABLE: &[Row] = &[
         alias: None,
         values: Values::Text("name[=version],…"),
         default: "",
-        help: "patch these packages, without a report; a version is the least that will do",
+        help: "patch these packages, without a report; a version is the minimum",
     },
     Row {
         key: Key::Exclude,
@@ -127,7 +127,7 @@ pub static TABLE: &[Row] = &[
         alias: Some(alias("pkg-types")),
         values: Values::SomeOf(&["os", "library"]),
         default: "os",
-        help: "packages of the distro; libraries of languages are not supported yet",
+        help: "distribution packages; language libraries are not supported yet",
     },
     Row {
         key: Key::LibraryPatchLevel,
@@ -135,7 +135,7 @@ pub static TABLE: &[Row] = &[
         alias: Some(alias("library-patch-level")),
         values: Values::Words(&["patch", "minor", "major"]),
         default: "patch",
-        help: "how far a library may move, once libraries are supported",
+        help: "how far a library may be upgraded, once libraries are supported",
     },
     Row {
         key: Key::OnUnmet,
@@ -146,7 +146,7 @@ pub static TABLE: &[Row] = &[
         }),
         values: Values::Words(&["fail", "warn"]),
         default: "fail",
-        help: "a fix cannot be reached: fail the build, or warn and go on",
+        help: "if a fix is not available: fail the build, or warn and continue",
     },
     Row {
         key: Key::OnUnreachable,
@@ -154,8 +154,8 @@ pub static TABLE: &[Row] = &[
         alias: None,
         values: Values::Words(&["fail", "warn"]),
         default: "fail",
-        help: "a repository does not answer, or its key or index is out of date: fail the build, or warn and \
-               go on without it",
+        help: "if a repository does not answer, or its key or index is out of date: fail the build, or warn \
+               and continue without it",
     },
     Row {
         key: Key::OnUpToDate,
@@ -163,7 +163,7 @@ pub static TABLE: &[Row] = &[
         alias: None,
         values: Values::Words(&["keep", "fail"]),
         default: "keep",
-        help: "nothing to do: return the original image unchanged, or fail the build",
+        help: "if there is nothing to do: return the original image unchanged, or fail the build",
     },
     Row {
         key: Key::OnEol,
@@ -171,7 +171,7 @@ pub static TABLE: &[Row] = &[
         alias: None,
         values: Values::Words(&["warn", "fail", "ignore"]),
         default: "warn",
-        help: "the distro's release is past its end of life: warn, fail the build, or say nothing",
+        help: "if the release is past its end of life: warn, fail the build, or ignore it",
     },
     Row {
         key: Key::ToolsImage,
@@ -187,7 +187,7 @@ pub static TABLE: &[Row] = &[
         alias: None,
         values: Values::Text("auto, always, never, or a key of your own"),
         default: "auto",
-        help: "when cached work counts as stale",
+        help: "when cached steps are considered stale",
     },
     Row {
         key: Key::SourceDateEpoch,
@@ -195,7 +195,7 @@ pub static TABLE: &[Row] = &[
         alias: None,
         values: Values::Text("seconds"),
         default: "",
-        help: "time of everything new in the layer and the configuration, for reproducible results",
+        help: "timestamp for everything new in the layer and the configuration, for reproducible results",
     },
     Row {
         key: Key::Platform,

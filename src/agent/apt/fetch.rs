@@ -46,7 +46,8 @@ pub(in super::super) fn run(
     let mut skipped = Vec::new();
     for (number, repositories) in (1..).zip(&task.repositories) {
         let mut apt = Apt {
-            options: options(repositories, number)?,
+            options: [options(repositories, number)?, of_used_architectures(&database, &native)?]
+                .concat(),
             database: &database,
             native: &native,
             misfits: &misfits,
@@ -190,6 +191,30 @@ fn hold(packages: impl Iterator<Item = String>) -> Result<(), Failure> {
 
 fn is_excluded(task: &FetchTask, name: &PackageName) -> bool {
     task.exclude.iter().any(|pattern| pattern.matches(name))
+}
+
+/// Options that keep apt from asking for the indexes of an added architecture that no installed package has.
+fn of_used_architectures(
+    database: &Database,
+    native: &Architecture,
+) -> Result<Vec<String>, Failure> {
+    let file = Path::new("/var/lib/dpkg/arch");
+    let known = match std::fs::read(file) {
+        Ok(bytes) => dpkg::parse_foreign_architectures(&bytes).ok().flatten(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(Failure::file("read", file, &error)),
+    };
+    let Some(known) = known else { return Ok(Vec::new()) };
+    let is_used = |architecture: &&Architecture| {
+        *architecture == native
+            || database.installed().any(|package| package.architecture == **architecture)
+    };
+    let all = || [&known.native].into_iter().chain(&known.foreign);
+    let used: Vec<&str> = all().filter(is_used).map(Architecture::as_str).collect();
+    if used.len() == all().count() {
+        return Ok(Vec::new());
+    }
+    Ok(vec!["-o".to_owned(), format!("APT::Architectures={}", used.join(","))])
 }
 
 fn options(repositories: &Repositories, number: usize) -> Result<Vec<String>, Failure> {
