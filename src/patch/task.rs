@@ -378,8 +378,8 @@ impl AgentFailure {
             exit_code: 71,
             code: Code::RepositoryUnreachable,
             what: "a package repository cannot be reached",
-            hint: "the builder must be able to reach it (--network, --add-host and proxies as build arguments \
-                   apply), or set ON_UNREACHABLE=warn to continue without it",
+            hint: "the builder must be able to reach it (see --network, --add-host and proxies as build \
+                   arguments), or set ON_UNREACHABLE=warn to continue without it",
         },
         Row {
             failure: Self::Untrusted,

@@ -106,12 +106,13 @@ pub(super) fn because(kind: AgentFailure, finished: &Finished) -> String {
 
 /// The repositories that an update complains about, each with the kind of failure that its lines mean.
 pub(super) fn skipped(finished: &Finished) -> Vec<Skipped> {
+    let asked: Vec<(&str, &str)> = finished.stdout.lines().filter_map(asked).collect();
     let mut lines: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for line in finished.stderr.lines().map(str::trim) {
         let Some(words) = ["E: ", "W: "].iter().find_map(|level| line.strip_prefix(level)) else {
             continue;
         };
-        if let Some(repository) = repository(words) {
+        if let Some(repository) = repository(words).or_else(|| repository_of_index(words, &asked)) {
             lines.entry(repository).or_default().push(words);
         }
     }
@@ -128,6 +129,26 @@ pub(super) fn skipped(finished: &Finished) -> Vec<Skipped> {
         Some(Skipped { repository: words::without_credentials(&repository), failure, reason })
     };
     lines.into_iter().filter_map(of_lines).collect()
+}
+
+/// The repository that apt says it asks: `Get:1 ADDRESS SUITE InRelease`, with other beginnings too.
+fn asked(line: &str) -> Option<(&str, &str)> {
+    let mut words = line.split_whitespace().skip(1);
+    let (address, suite, file) = (words.next()?, words.next()?, words.next()?);
+    (file == "InRelease" || file == "Release").then_some((address, suite))
+}
+
+/// The repository of an index that words are about, of those that apt has asked.
+fn repository_of_index(words: &str, asked: &[(&str, &str)]) -> Option<String> {
+    let address = words.split_whitespace().find(|word| word.contains(":/"))?;
+    let below = |(repository, suite): &&(&str, &str)| {
+        let start = match suite.strip_suffix('/') {
+            Some(path) => format!("{repository}/{path}"),
+            None => format!("{repository}/dists/{suite}/"),
+        };
+        address.starts_with(&start)
+    };
+    asked.iter().find(below).map(|(repository, suite)| format!("{repository} {suite}"))
 }
 
 /// The repository that words are about: `ADDRESS SUITE Release`, or `ADDRESS/dists/SUITE/Release`; `InRelease` too.
@@ -353,6 +374,37 @@ mod tests {
         let versions = versions.map(|(version, priority)| (version.to_owned(), priority));
         assert_eq!(policies["libc6"].versions, versions);
         assert_eq!(policies["libc6:i386"].candidate.as_deref(), Some("(none)"));
+    }
+
+    #[test]
+    fn skipped_repositories_are_told_with_their_reasons() {
+        let finished = Finished {
+            exit_code: Some(100),
+            signal: None,
+            stdout: "Get:1 http://d.org/debian bookworm InRelease [1 kB]\n".to_owned(),
+            stderr: "W: GPG error: http://u:p@v.org/apt stable InRelease: The following signatures couldn't be \
+                     verified because the public key is not available: NO_PUBKEY 0123\n\
+                     E: The repository 'http://u:p@v.org/apt stable InRelease' is not signed.\n\
+                     E: Failed to fetch http://g.org/x/dists/sid/InRelease  Could not connect to g.org:80\n\
+                     E: The repository 'file:/srv/own ./ Release' does not have a Release file.\n\
+                     E: Failed to fetch http://d.org/debian/dists/bookworm/main/binary-amd64/Packages  \
+                     File has unexpected size (1 != 2). Mirror sync in progress?\n\
+                     E: Some index files failed to download.\n"
+                .to_owned(),
+        };
+        let told: Vec<String> = skipped(&finished)
+            .into_iter()
+            .map(|it| format!("{} {:?}", it.repository, it.failure))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "file:/srv/own ./ Unreachable",
+                "http://d.org/debian bookworm Inconsistent",
+                "http://g.org/x sid Unreachable",
+                "http://v.org/apt stable Key",
+            ]
+        );
     }
 
     #[test]

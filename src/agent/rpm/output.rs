@@ -29,6 +29,20 @@ const MEANINGS: &[Meaning] = &[
         ],
     ),
     (
+        AgentFailure::Key,
+        &[
+            "signed with an unknown key",
+            "Public key for",
+            "public key is unavailable",
+            "failed to match with known keys",
+            "not correct for this package",
+            "Failed to retrieve GPG key",
+            "GPG key retrieval failed",
+            // Where distributions have their keys.
+            "file for file:///etc/pki/rpm-gpg/",
+        ],
+    ),
+    (
         AgentFailure::Untrusted,
         &[
             "checksum doesn't match",
@@ -41,16 +55,12 @@ const MEANINGS: &[Meaning] = &[
             "does not verify",
             "Digest verification failed",
             "ignature verification failed",
-            "signed with an unknown key",
-            "Public key for",
             "gpgcheck",
             "Package does not match intended download",
             "Checksum FAILED",
             "checksum does not match",
             "File size does not match",
             "RPM not signed",
-            "failed to match with known keys",
-            "public key is unavailable",
             // yum's, of metadata.
             "Metadata file does not match checksum",
             "signature could not be verified",
