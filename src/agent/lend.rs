@@ -1,6 +1,7 @@
 //! Folders that every program expects and an image may lack: there for the step, and away again after it.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -47,8 +48,11 @@ impl Lent {
     /// Takes the folders away with what is in them now: where a folder was not wanted, nothing in it was.
     pub(super) fn take_back(self) -> Result<(), Failure> {
         for folder in self.0 {
-            fs::remove_dir_all(&folder)
-                .map_err(|error| Failure::file("remove", &folder, &error))?;
+            match fs::remove_dir_all(&folder) {
+                // Gone already, with all that was not wanted.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.map_err(|error| Failure::file("remove", &folder, &error))?,
+            }
         }
         Ok(())
     }
@@ -66,6 +70,7 @@ mod tests {
         std::os::unix::fs::symlink("/volatile/tmp", root.join("tmp")).unwrap();
         fs::write(root.join("run"), "a file").unwrap();
         let lent = lend_below(&root).unwrap();
+        fs::remove_dir(root.join("var/tmp")).unwrap();
         assert!(root.join("volatile/tmp").is_dir() && root.join("var/cache").is_dir());
         lent.take_back().unwrap();
         let mut left: Vec<_> =
