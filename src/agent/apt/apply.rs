@@ -49,20 +49,14 @@ pub(in super::super) fn run(lock: &Lock, files: &Path) -> Result<Remains, Failur
     for package in &lock.packages {
         fetched::check(package, files)?;
     }
-    let status = Path::new(path::WORK).join("status");
-    let is_repaired = repair::repair(&status)?.status.is_some();
+    let repaired = repair::repair()?;
     let before = books_of(&super::database()?);
     let marks = Marks::read()?;
     lift::run(&files_to_replace(lock));
     let conffiles: &[&str] = if decides_conffiles()? { &[] } else { &["confdef", "confold"] };
+    let arguments = [arguments(lock, files, conffiles), repaired.options()].concat();
     let policy = ServicePolicy::forbid()?;
-    let finished = {
-        let mut arguments = arguments(lock, files, conffiles);
-        if is_repaired {
-            arguments.extend(["-o".to_owned(), repair::option(&status)]);
-        }
-        super::run("apt-get", &arguments, Echo::Shown)
-    };
+    let finished = super::run("apt-get", &arguments, Echo::Shown);
     policy.restore()?;
     let finished = finished?;
     if !finished.is_success() {

@@ -156,10 +156,10 @@ impl Offer {
 
 /// Has apt see a status file in which everything fits; this root is thrown away.
 fn make_fit() -> Result<Vec<Misfit>, Failure> {
-    let Repaired { status, misfits } = repair::repair(&Path::new(path::WORK).join("status"))?;
+    let Repaired { status, misfits } = repair::repair()?;
     if let Some(status) = status {
-        let file = Path::new(super::STATUS);
-        std::fs::write(file, status).map_err(|error| Failure::file("write", file, &error))?;
+        std::fs::copy(&status, super::STATUS)
+            .map_err(|error| Failure::file("copy", &status, &error))?;
         for misfit in &misfits {
             say(&format!("suture: {} {}", misfit.name, misfit.because));
         }

@@ -174,7 +174,7 @@ fn repository(words: &str) -> Option<String> {
 /// the lines below.
 pub(super) fn complaints(stdout: &str) -> Vec<Complaint> {
     let mut complaints = Vec::new();
-    let mut package = String::new();
+    let (mut package, mut field) = (String::new(), String::new());
     for line in stdout.lines().filter(|line| line.starts_with(' ')) {
         let mut words = line.trim();
         if let Some((name, rest)) = words.split_once(" : ") {
@@ -182,10 +182,17 @@ pub(super) fn complaints(stdout: &str) -> Vec<Complaint> {
             words = rest;
         }
         // Of alternatives the second has no field of its own.
-        let (field, relation) = words.split_once(": ").unwrap_or(("Depends", words));
-        let Some((relation, why)) = relation.trim().split_once(" but ") else { continue };
+        if let Some((name, rest)) = words.split_once(": ") {
+            name.trim().clone_into(&mut field);
+            words = rest;
+        }
+        let Some((relation, why)) = words.trim().split_once(" but ") else { continue };
+        // These are told along, and keep nothing from being upgraded.
+        if matches!(field.as_str(), "Recommends" | "Suggests") {
+            continue;
+        }
         let why = why.trim().trim_end_matches(" or").to_owned();
-        let (package, field) = (package.clone(), field.trim().to_owned());
+        let (package, field) = (package.clone(), field.clone());
         complaints.push(Complaint { package, field, relation: relation.trim().to_owned(), why });
     }
     complaints
@@ -414,7 +421,8 @@ mod tests {
                     e2fsprogs : Depends: logsave but it is not installed\n \
                     foo : Depends: bar (>= 2) but 1.0 is installed or\n              \
                     baz but it is not installed\n       \
-                    Breaks: qux (< 3) but 2.0 is installed\n";
+                    Breaks: qux (< 3) but 2.0 is installed\n       \
+                    Recommends: more but it is not installable\n";
         let told: Vec<String> = complaints(text)
             .iter()
             .map(|it| format!("{} {} {}, {}", it.package, it.field, it.relation, it.why))

@@ -4,8 +4,10 @@
 //! have removed by force. So apt is shown a status file in which these packages do not need it. They are
 //! left as they are, and named; dpkg, which looks only at what it configures, works with the image's own file.
 
+use std::path::{Path, PathBuf};
+
 use crate::package::PackageName;
-use crate::patch::task::Misfit;
+use crate::patch::task::{Misfit, path};
 
 use super::super::Failure;
 use super::super::process::Echo;
@@ -15,10 +17,10 @@ use super::{STATUS, output, run};
 const ROUNDS: usize = 8;
 
 /// dpkg's status file as apt is to see it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Repaired {
-    /// Its text, if it is another one than the image's.
-    pub(super) status: Option<String>,
+    /// Where it is, if it is another one than the image's.
+    pub(super) status: Option<PathBuf>,
     /// The packages that do not fit.
     pub(super) misfits: Vec<Misfit>,
 }
@@ -36,18 +38,12 @@ pub(super) struct Complaint {
     pub(super) why: String,
 }
 
-/// Asks apt what does not fit, and makes it fit. `scratch` is where apt may look at a changed status file.
-pub(super) fn repair(scratch: &std::path::Path) -> Result<Repaired, Failure> {
-    let failure = |error| Failure::file("read", std::path::Path::new(STATUS), &error);
-    let original = std::fs::read_to_string(STATUS).map_err(failure)?;
-    let mut repaired = Repaired { status: None, misfits: Vec::new() };
+/// Asks apt what does not fit, and makes it fit.
+pub(super) fn repair() -> Result<Repaired, Failure> {
+    let mut repaired = Repaired::default();
     for _ in 0..ROUNDS {
         let mut arguments = super::common_options();
-        if let Some(status) = &repaired.status {
-            std::fs::write(scratch, status)
-                .map_err(|error| Failure::file("write", scratch, &error))?;
-            arguments.extend(["-o".to_owned(), option(scratch)]);
-        }
+        arguments.extend(repaired.options());
         // Without sources it starts at once.
         for setting in ["Dir::Etc::sourcelist=/dev/null", "Dir::Etc::sourceparts=/dev/null"] {
             arguments.extend(["-o".to_owned(), setting.to_owned()]);
@@ -58,21 +54,30 @@ pub(super) fn repair(scratch: &std::path::Path) -> Result<Repaired, Failure> {
             return Ok(repaired);
         }
         let complaints = output::complaints(&finished.stdout);
-        let before = repaired.status.as_deref().unwrap_or(&original);
-        let after = without(before, &complaints);
+        let file = repaired.status.as_deref().unwrap_or(Path::new(STATUS));
+        let status = std::fs::read(file).map_err(|error| Failure::file("read", file, &error))?;
+        // Descriptions may be in another encoding, and do not matter.
+        let before = String::from_utf8_lossy(&status);
+        let after = without(&before, &complaints);
         if complaints.is_empty() || after == before {
             break;
         }
+        let file = Path::new(path::WORK).join("status");
+        std::fs::write(&file, after).map_err(|error| Failure::file("write", &file, &error))?;
         repaired.misfits.extend(complaints.iter().filter_map(misfit));
-        repaired.status = Some(after);
+        repaired.status = Some(file);
     }
     // What it complains about is another thing: the upgrade will tell.
-    Ok(Repaired { status: None, misfits: Vec::new() })
+    Ok(Repaired::default())
 }
 
-/// The option that has apt read a status file.
-pub(super) fn option(status: &std::path::Path) -> String {
-    format!("Dir::State::status={}", status.display())
+impl Repaired {
+    /// Options that have apt read this status file.
+    pub(super) fn options(&self) -> Vec<String> {
+        let status =
+            self.status.iter().map(|file| format!("Dir::State::status={}", file.display()));
+        status.flat_map(|option| ["-o".to_owned(), option]).collect()
+    }
 }
 
 /// A complaint in our words.

@@ -1,5 +1,4 @@
-# Functions for a scenario's own Debian packages, made in its Dockerfile: those in /tmp/installed are to be installed,
-# and /srv/own is a repository.
+# Functions for a scenario's own Debian packages: some are installed, and /srv/own is a repository of the others.
 set -eu
 
 # Begins a package, `installed` or `offered`: its name, its version and further lines of its control file.
@@ -39,7 +38,7 @@ dpkg-divert --package $name --$2 --rename --divert /usr/bin/$3.distrib /usr/bin/
 END
 }
 
-# Builds the packages, and the repository of those that are offered.
+# Builds the packages, makes a repository of those that are offered, and installs the others, the named ones first.
 finish() {
     mkdir -p /tmp/installed /srv/own
     for root in /tmp/roots/installed-*; do
@@ -48,7 +47,11 @@ finish() {
     for root in /tmp/roots/offered-*; do
         dpkg-deb --build "$root" /srv/own/ > /dev/null
     done
-    rm -r /tmp/roots
+    for name in "$@"; do
+        dpkg --install /tmp/installed/"$name"_*.deb
+    done
+    dpkg --install /tmp/installed/*.deb
+    rm -r /tmp/roots /tmp/installed
     cd /srv/own
     for deb in *.deb; do
         dpkg-deb --field "$deb"
