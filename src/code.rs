@@ -40,6 +40,8 @@ codes! {
     OptionValue = "option-value",
     /// The build file contains something other than comments and `ARG` lines.
     BuildFile = "build-file",
+    /// The Dockerfile cannot be built.
+    Dockerfile = "dockerfile",
     /// Not supported yet.
     NotYet = "not-yet",
     /// A build argument is not used.

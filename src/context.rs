@@ -10,13 +10,12 @@ use crate::gateway::{FileKind, Gateway, GatewayError, Ref, read_file};
 use crate::glob;
 use crate::ignore::IgnoreFile;
 use crate::llb::source::Local;
-use crate::llb::{Display, Output, source};
-use crate::platform::Platform;
+use crate::llb::{Display, Output, file, source};
 use crate::report::{self, Report, ReportError};
-use crate::request::ReportLocation;
 use crate::request::build_file::{BuildFile, BuildFileError, SIZE_LIMIT};
 use crate::request::context::Context;
 use crate::request::environment::Environment;
+use crate::request::{self, ReportLocation};
 
 /// The build file with its text, for excerpts.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +30,8 @@ pub struct LoadedBuildFile {
     pub source: Option<Output>,
     /// The tree that it is in.
     tree: Option<Ref>,
+    /// The build context, when it is none of the client's directories.
+    context: Option<Output>,
 }
 
 /// Why the build file cannot be used.
@@ -39,6 +40,9 @@ pub enum BuildFileProblem {
     /// The daemon failed.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    /// The build context is no address that can be loaded.
+    #[error("not a build context: {0}")]
+    Address(String),
     /// It is not there although the user names it.
     #[error("no such file: {0}")]
     NotFound(String),
@@ -132,11 +136,20 @@ pub async fn build_file(
     gateway: &impl Gateway,
     environment: &Environment,
 ) -> Result<LoadedBuildFile, BuildFileProblem> {
-    let local = environment.option("dockerfilekey").unwrap_or("dockerfile");
+    let key = environment.option("dockerfilekey");
+    let local = key.unwrap_or("dockerfile");
     let filename = environment.option("filename").unwrap_or("Dockerfile").to_owned();
-    // A remote context has its build file with it; ours is then not used.
-    if environment.option("context").is_some() && environment.option("dockerfilekey").is_none() {
-        return Ok(LoadedBuildFile::default());
+    let context = remote_context(gateway, environment).await?;
+    if let (Some(remote), None) = (&context, key) {
+        let RemoteContext { tree, source, file } = remote.clone();
+        let path = file.unwrap_or_else(|| {
+            let folder = environment.option("contextsubdir").unwrap_or_default();
+            join(folder.trim_matches('/'), &filename)
+        });
+        let source = Some(source);
+        let place =
+            LoadedBuildFile { filename, source, context: remote.files(), ..Default::default() };
+        return read_build_file(gateway, place, tree, &path).await;
     }
     // The same operation as the Dockerfile frontend's, so that it is done once.
     let mut follow_paths = vec![filename.clone(), format!("{filename}{DOCKERIGNORE}")];
@@ -154,27 +167,105 @@ pub async fn build_file(
     let name = format!("[internal] load build definition from {filename}");
     let source = source.build(&Display::named(name));
     let tree = gateway.solve(&source).await?;
+    let context = context.and_then(|remote| remote.files());
+    let place = LoadedBuildFile {
+        filename: filename.clone(),
+        source: Some(source),
+        context,
+        ..Default::default()
+    };
+    read_build_file(gateway, place, tree, &filename).await
+}
+
+async fn read_build_file(
+    gateway: &impl Gateway,
+    place: LoadedBuildFile,
+    tree: Ref,
+    path: &str,
+) -> Result<LoadedBuildFile, BuildFileProblem> {
+    let LoadedBuildFile { filename, context, .. } = &place;
+    let none = || LoadedBuildFile { context: context.clone(), ..Default::default() };
     // Without `-f` clients ask for the one, and with `-f /dev/null` for the other.
-    let is_default = ["Dockerfile", "null"].iter().any(|name| Path::new(&filename).ends_with(name));
-    let text = match read_file(gateway, &tree, &filename, SIZE_LIMIT).await {
+    let is_default = ["Dockerfile", "null"].iter().any(|name| Path::new(filename).ends_with(name));
+    let text = match read_file(gateway, &tree, path, SIZE_LIMIT).await {
         Ok(text) => Bytes::from(text),
         Err(error) if error.is_not_found() && !is_default => {
-            return Err(BuildFileProblem::NotFound(filename));
+            return Err(BuildFileProblem::NotFound(filename.clone()));
         }
-        Err(error) if is_absent(&error) => return Ok(LoadedBuildFile::default()),
+        Err(error) if is_absent(&error) => return Ok(none()),
         Err(error) => return Err(error.into()),
     };
-    let loaded = LoadedBuildFile {
-        file: BuildFile::default(),
-        filename,
-        text,
-        source: Some(source),
-        tree: Some(tree),
-    };
+    let loaded = LoadedBuildFile { text, tree: Some(tree), ..place };
     match BuildFile::parse(&loaded.text) {
         Ok(file) => Ok(LoadedBuildFile { file, ..loaded }),
         Err(error) => Err(BuildFileProblem::Malformed { loaded: Box::new(loaded), error }),
     }
+}
+
+/// A build context that the daemon loads by itself.
+#[derive(Clone, Debug)]
+struct RemoteContext {
+    tree: Ref,
+    source: Output,
+    /// The name of the only file, which is the build file, when it is no tree of files.
+    file: Option<String>,
+}
+
+impl RemoteContext {
+    /// The tree of files, if it is one.
+    fn files(&self) -> Option<Output> {
+        self.file.is_none().then(|| self.source.clone())
+    }
+}
+
+/// The name of what a web server gives.
+const DOWNLOAD: &str = "context";
+
+/// Loads a context from Git or from the web, as the Dockerfile frontend does (`frontend/dockerui/context.go`).
+async fn remote_context(
+    gateway: &impl Gateway,
+    environment: &Environment,
+) -> Result<Option<RemoteContext>, BuildFileProblem> {
+    let key = environment.option("contextkey").unwrap_or("context");
+    let Some(address) = environment.option(key) else { return Ok(None) };
+    let malformed = || BuildFileProblem::Address(address.to_owned());
+    match request::context::remote(address).ok_or_else(malformed)? {
+        Context::Git(git) => {
+            let source =
+                git.build(&Display::named(format!("[internal] load git source {address}")));
+            let tree = gateway.solve(&source).await?;
+            Ok(Some(RemoteContext { tree, source, file: None }))
+        }
+        Context::Http(url) => {
+            let display = Display::named(format!("[internal] load remote build context {url}"));
+            let source = source::http(&url, DOWNLOAD, &display);
+            let tree = gateway.solve(&source).await?;
+            let path = format!("/{DOWNLOAD}");
+            let start = gateway.read_range(&tree, &path, 0, MAGIC_LENGTH).await?;
+            if !is_archive(&start) {
+                return Ok(Some(RemoteContext { tree, source, file: Some(DOWNLOAD.to_owned()) }));
+            }
+            let unpack =
+                file::Action::Unpack { from: source, source: path, destination: "/".to_owned() };
+            let display = Display::named("[internal] unpack the build context");
+            let source = file::apply(None, &[unpack], &display);
+            let tree = gateway.solve(&source).await?;
+            Ok(Some(RemoteContext { tree, source, file: None }))
+        }
+        Context::Local(_) | Context::Image(_) | Context::OciLayout(_) | Context::Input(..) => {
+            Err(malformed())
+        }
+    }
+}
+
+/// Bytes that tell an archive.
+const MAGIC_LENGTH: u64 = 1024;
+
+/// Whether a file that begins so is an archive: bzip2, gzip, xz, or plain tar (POSIX `ustar`).
+fn is_archive(start: &[u8]) -> bool {
+    const MAGICS: [&[u8]; 3] = [b"BZh", b"\x1f\x8b\x08", b"\xfd7zXZ\0"];
+    let is_tar = start.get(257..262) == Some(b"ustar");
+    is_tar || MAGICS.iter().any(|magic| start.starts_with(magic))
 }
 
 /// Whether there is no build file: none in the folder, `-f /dev/null`, or no folder at all.
@@ -285,12 +376,14 @@ pub async fn reports(
     environment: &Environment,
     build_file: &LoadedBuildFile,
     location: &ReportLocation,
-    platform: &Platform,
 ) -> Result<Vec<LoadedReport>, LoadReportError> {
     let display = Display::named("[internal] load report");
+    // Reports are files, the same for all platforms.
+    let platform = &gateway.daemon().platform;
     let remote = match &location.context {
-        None => Err(LocalContext::Main),
+        None => build_file.context.clone().ok_or(LocalContext::Main),
         Some(Context::Local(name)) => Err(LocalContext::Named(name)),
+        Some(Context::Git(git)) => Ok(git.build(&display)),
         Some(Context::Http(url)) => Ok(source::http(url, "context", &display)),
         Some(Context::Image(reference)) => {
             Ok(source::image(reference, platform, source::ResolveMode::Default, &display))

@@ -10,9 +10,11 @@ use crate::gateway::{EngineStatus, Excerpt, GatewayError};
 use crate::llb::DefinitionError;
 use crate::package::words_of;
 use crate::patch::task::{AgentFailure, Manager, Note};
+use crate::platform::Platform;
 use crate::probe::ProbeError;
 use crate::report::ReportError;
 use crate::request::{Problem, option};
+use crate::subject::SubjectError;
 use crate::verify::VerifyError;
 
 /// Why a build fails: one or more problems, and the daemon's own error if it was one.
@@ -52,6 +54,33 @@ impl Failure {
     pub fn bug(message: &str) -> Self {
         let hint = "this is a defect of suture; please report it";
         Self::new(Code::Bug, message, Some(hint))
+    }
+
+    /// The failure of another frontend, whose words and lines the client gets as they are.
+    pub fn of_nested(status: EngineStatus) -> Self {
+        Self { engine: Some(status), ..Self::of(Vec::new()) }
+    }
+
+    /// The failures of several platforms out of `count` as one.
+    pub fn of_platforms(failures: Vec<(Platform, Self)>, count: usize) -> Self {
+        let mut engine = None;
+        let mut problems = Vec::new();
+        let is_one = count == 1;
+        for (platform, failure) in failures {
+            if is_one {
+                return failure;
+            }
+            let mut own = failure.problems;
+            if own.is_empty()
+                && let Some(status) = &failure.engine
+            {
+                let message = words_of(&status.message);
+                own.push(Problem { code: Code::Dockerfile, message, hint: None, line: None });
+            }
+            engine = engine.or(failure.engine);
+            problems.extend(own.into_iter().map(|problem| (platform.clone(), problem)));
+        }
+        Self { engine, ..Self::of(of_platforms(&problems, count)) }
     }
 
     /// The failure of a container in which the agent ran, with the note that it has left.
@@ -111,6 +140,9 @@ impl Failure {
 
     /// The text of the failure: a line a problem, a hint below the last one that it is for.
     pub fn message(&self) -> String {
+        if self.problems.is_empty() {
+            return self.engine.as_ref().map_or_else(String::new, |status| status.message.clone());
+        }
         let mut lines = Vec::new();
         let mut rest = self.problems.as_slice();
         while let Some((problem, after)) = rest.split_first() {
@@ -125,12 +157,35 @@ impl Failure {
     }
 }
 
+/// What was found out about several platforms out of `count`, each with its name unless all say the same.
+pub fn of_platforms(found: &[(Platform, Problem)], count: usize) -> Vec<Problem> {
+    let mut list: Vec<Problem> = Vec::new();
+    for (platform, problem) in found {
+        let same = found.iter().filter(|(_, other)| other == problem).count();
+        let shown = if same >= count {
+            problem.clone()
+        } else {
+            Problem { message: format!("{platform}: {}", problem.message), ..problem.clone() }
+        };
+        if !list.contains(&shown) {
+            list.push(shown);
+        }
+    }
+    list
+}
+
 /// The lines of the build file that a problem is about.
 pub fn excerpt(problem: &Problem, loaded: &LoadedBuildFile) -> Option<Excerpt> {
     let line = problem.line.or_else(|| {
         let row = option::find(option_behind(problem.code)?)?;
-        let alias = row.alias.as_ref().and_then(|alias| loaded.file.line_of(alias.name));
-        loaded.file.line_of(row.name).or(alias)
+        let line_of = |name: &str| loaded.file.line_of(name);
+        let prefixed = line_of(&format!("{}{}", option::PREFIX, row.name));
+        // The plain names of a Dockerfile are its own.
+        let plain = || match loaded.file.dockerfile() {
+            Some(_) => None,
+            None => line_of(row.name).or_else(|| line_of(row.alias.as_ref()?.name)),
+        };
+        prefixed.or_else(plain)
     })?;
     let line = i32::try_from(line).ok()?;
     let (filename, text) = (loaded.filename.clone(), loaded.text.clone());
@@ -181,6 +236,7 @@ fn option_behind(code: Code) -> Option<&'static str> {
         Code::UnknownOption
         | Code::OptionValue
         | Code::BuildFile
+        | Code::Dockerfile
         | Code::NotYet
         | Code::UnusedBuildArgument => None,
     }
@@ -188,10 +244,16 @@ fn option_behind(code: Code) -> Option<&'static str> {
 
 impl From<GatewayError> for Failure {
     fn from(error: GatewayError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&GatewayError> for Failure {
+    fn from(error: &GatewayError) -> Self {
         let message = error.to_string();
         match error {
             GatewayError::Engine(status) => {
-                Self { engine: Some(*status), ..Self::new(Code::Engine, message, None) }
+                Self { engine: Some((**status).clone()), ..Self::new(Code::Engine, message, None) }
             }
             GatewayError::Missing(missing) => {
                 let hint = "suture needs BuildKit 0.13 or Docker Engine 26 or later";
@@ -215,6 +277,10 @@ impl From<BuildFileProblem> for Failure {
     fn from(error: BuildFileProblem) -> Self {
         match error {
             BuildFileProblem::Gateway(error) => error.into(),
+            address @ BuildFileProblem::Address(_) => {
+                let hint = "a folder, a Git repository, or the address of an archive";
+                Self::new(Code::OptionValue, address.to_string(), Some(hint))
+            }
             missing @ BuildFileProblem::NotFound(_) => {
                 let hint = "options can do without a file: leave `-f` out, or give `-f /dev/null`";
                 Self::new(Code::BuildFile, missing.to_string(), Some(hint))
@@ -299,14 +365,7 @@ impl From<ProbeError> for Failure {
             ProbeError::List(error, note) => {
                 return Self::of_step("list", error, note.as_ref());
             }
-            ProbeError::Unavailable { source, .. } => {
-                let failure = Self::from(source);
-                let new = Self::new(Code::ImageUnavailable, message, None);
-                return Self { engine: failure.engine, ..new };
-            }
-            ProbeError::OtherPlatform { .. } => (Code::ImagePlatform, None),
-            ProbeError::Config(_) | ProbeError::NoConfig(_) => (Code::ImageConfig, None),
-            ProbeError::NoInput(_) => (Code::OptionValue, None),
+            ProbeError::OtherSystem(_) => (Code::ImagePlatform, None),
             ProbeError::NoOsRelease => (
                 Code::NoOsRelease,
                 Some("suture patches packages of a distro; this image seems to have none"),
@@ -344,6 +403,41 @@ impl From<ProbeError> for Failure {
             ),
         };
         Self::new(code, message, hint)
+    }
+}
+
+impl From<&SubjectError> for Failure {
+    fn from(error: &SubjectError) -> Self {
+        const NAME_THEM: &str = "name the platforms: --platform linux/amd64,linux/arm64";
+        let message = error.to_string();
+        let (code, hint) = match error {
+            SubjectError::Gateway(error) => return error.into(),
+            SubjectError::Nested(status) => return Self::of_nested((**status).clone()),
+            SubjectError::NestedConfig(_) => (Code::Dockerfile, None),
+            SubjectError::Unavailable { source, .. } => {
+                let failure = Self::from(source);
+                let new = Self::new(Code::ImageUnavailable, message, None);
+                return Self { engine: failure.engine, ..new };
+            }
+            SubjectError::OtherPlatform { .. } | SubjectError::NoOrigin(_) => {
+                (Code::ImagePlatform, None)
+            }
+            SubjectError::NoBlobs => (
+                Code::MissingCapability,
+                Some("name them with --platform, or use BuildKit 0.28 or Docker Engine 29.3"),
+            ),
+            SubjectError::NoIndex => (Code::ImagePlatform, Some(NAME_THEM)),
+            SubjectError::Document { .. } => (Code::ImageUnavailable, Some(NAME_THEM)),
+            SubjectError::Config(_) | SubjectError::NoConfig(_) => (Code::ImageConfig, None),
+            SubjectError::NoInput(_) => (Code::OptionValue, None),
+        };
+        Self::new(code, message, hint)
+    }
+}
+
+impl From<SubjectError> for Failure {
+    fn from(error: SubjectError) -> Self {
+        Self::from(&error)
     }
 }
 

@@ -11,12 +11,12 @@ use crate::threshold::{self, Threshold};
 /// What has to be reached, by package; each vulnerability once, whatever reports name it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fixes {
-    packages: BTreeMap<Subject, Vec<Demand>>,
+    packages: BTreeMap<Affected, Vec<Demand>>,
 }
 
 /// A package that something is demanded of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Subject {
+pub struct Affected {
     /// Its name.
     pub name: PackageName,
     /// Its architecture; `None` is each that the image has.
@@ -63,15 +63,15 @@ impl Fixes {
         findings: impl IntoIterator<Item = &'a Finding>,
         packages: &[WantedPackage],
     ) -> Self {
-        let mut found: BTreeMap<(Subject, VulnerabilityId), Demand> = BTreeMap::new();
+        let mut found: BTreeMap<(Affected, VulnerabilityId), Demand> = BTreeMap::new();
         for finding in findings {
-            let subject = Subject {
+            let affected = Affected {
                 name: finding.package.clone(),
                 architecture: finding.architecture.clone(),
             };
             let new = finding.fixed.iter().map(ToString::to_string);
             let demand =
-                found.entry((subject, finding.id.clone())).or_insert_with(|| Demand::Finding {
+                found.entry((affected, finding.id.clone())).or_insert_with(|| Demand::Finding {
                     id: finding.id.clone(),
                     severity: finding.severity,
                     seen: finding.installed.to_string(),
@@ -83,20 +83,20 @@ impl Fixes {
             }
         }
         let mut fixes = Self::default();
-        for ((subject, _), demand) in found {
-            fixes.packages.entry(subject).or_default().push(demand);
+        for ((affected, _), demand) in found {
+            fixes.packages.entry(affected).or_default().push(demand);
         }
         for package in packages {
-            let subject = Subject { name: package.name.clone(), architecture: None };
+            let affected = Affected { name: package.name.clone(), architecture: None };
             let demand = Demand::Named { version: package.version.clone() };
-            fixes.packages.entry(subject).or_default().push(demand);
+            fixes.packages.entry(affected).or_default().push(demand);
         }
         fixes
     }
 
     /// The packages with what is demanded of them.
-    pub fn packages(&self) -> impl Iterator<Item = (&Subject, &[Demand])> {
-        self.packages.iter().map(|(subject, demands)| (subject, demands.as_slice()))
+    pub fn packages(&self) -> impl Iterator<Item = (&Affected, &[Demand])> {
+        self.packages.iter().map(|(affected, demands)| (affected, demands.as_slice()))
     }
 }
 

@@ -6,13 +6,21 @@ pub mod frontend;
 
 pub mod agent;
 
-pub mod failure;
+pub mod apply;
+pub mod deliver;
+pub mod fetch;
+pub mod notices;
+pub mod own_image;
+pub mod policy;
 pub mod reports;
+
+pub mod failure;
 
 pub mod context;
 pub mod freshness;
 pub mod note;
 pub mod probe;
+pub mod subject;
 
 pub mod gateway;
 

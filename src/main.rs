@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use suture::deliver::Finished;
 use suture::failure::Failure;
 use suture::frontend;
 use suture::gateway::stdio::{Answer, StdioGateway};
@@ -55,9 +56,7 @@ async fn build(gateway: StdioGateway) -> Answer {
             let environment = Environment::of_process();
             let imports = request::cache_imports(&environment).unwrap_or_default();
             match frontend::run(&gateway.with_cache_imports(imports), &environment).await {
-                Ok(finished) => {
-                    Answer::Image { metadata: finished.image.metadata(), tree: finished.tree }
-                }
+                Ok(Finished { trees, metadata }) => Answer::Result { trees, metadata },
                 Err(failure) => Answer::Failure(failure.into_status()),
             }
         })

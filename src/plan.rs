@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::fixes::{Demand, Fixes, Requirement, Subject};
+use crate::fixes::{Affected, Demand, Fixes, Requirement};
 use crate::package::{Architecture, NamePattern, PackageName};
 use crate::patch::task::{Removed, Target, Targets, Unmet, UnmetReason};
 use crate::pkgdb::{Database, InstalledPackage};
@@ -77,11 +77,11 @@ impl Plan {
     /// The plan to meet these fixes.
     pub fn listed(fixes: &Fixes, exclude: &[NamePattern], database: &Database) -> Self {
         let mut assessments = Vec::new();
-        for (subject, demands) in fixes.packages() {
-            let packages = installed(database, subject);
+        for (affected, demands) in fixes.packages() {
+            let packages = installed(database, affected);
             for demand in demands {
                 if packages.is_empty() {
-                    assessments.push(not_installed(subject, demand));
+                    assessments.push(not_installed(affected, demand));
                 }
                 for package in &packages {
                     let excluded = exclude.iter().any(|pattern| pattern.matches(&package.name));
@@ -158,8 +158,8 @@ impl Plan {
 
 /// The packages that a demand is about: of versions beside each other, such as kernels, the newest, because
 /// only that one is upgraded.
-fn installed<'a>(database: &'a Database, subject: &Subject) -> Vec<&'a InstalledPackage> {
-    let found = database.find(&subject.name).filter(|package| package.state.is_installed());
+fn installed<'a>(database: &'a Database, affected: &Affected) -> Vec<&'a InstalledPackage> {
+    let found = database.find(&affected.name).filter(|package| package.state.is_installed());
     let mut packages: Vec<&InstalledPackage> = Vec::new();
     for package in found {
         match packages.last_mut() {
@@ -170,19 +170,19 @@ fn installed<'a>(database: &'a Database, subject: &Subject) -> Vec<&'a Installed
     let exact: Vec<&InstalledPackage> = packages
         .iter()
         .copied()
-        .filter(|package| subject.architecture.as_ref() == Some(&package.architecture))
+        .filter(|package| affected.architecture.as_ref() == Some(&package.architecture))
         .collect();
     // Scanners name the image's architecture for packages of architecture `all` too.
     if exact.is_empty() { packages } else { exact }
 }
 
-fn not_installed(subject: &Subject, demand: &Demand) -> Assessment {
+fn not_installed(affected: &Affected, demand: &Demand) -> Assessment {
     let verdict = match demand {
         Demand::Finding { .. } => Verdict::Impossible(Obstacle::NotInstalled),
         Demand::Named { .. } => Verdict::Unmet(None, UnmetReason::NotInstalled),
     };
     Assessment {
-        name: subject.name.clone(),
+        name: affected.name.clone(),
         architecture: None,
         installed: None,
         demand: demand.clone(),

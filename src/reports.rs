@@ -4,8 +4,9 @@ use crate::code::Code;
 use crate::context::LoadedReport;
 use crate::distro;
 use crate::failure::Failure;
-use crate::probe::{Probe, TargetImage};
+use crate::probe::Probe;
 use crate::request::Problem;
+use crate::subject::Subject;
 
 /// The reports to go by.
 #[derive(Clone, Debug)]
@@ -18,13 +19,109 @@ pub struct Relevant {
 
 /// Whether a report was made for an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
+enum Match {
     /// For this one.
     Same,
     /// It does not say.
     Unknown,
     /// For another one.
     Other,
+}
+
+/// The reports of each platform.
+#[derive(Clone, Debug)]
+pub struct Assigned {
+    /// For each subject those about its platform; nothing when there is none although others have one.
+    pub by_subject: Vec<Option<Vec<LoadedReport>>>,
+    /// What the user should know about the others.
+    pub notices: Vec<Problem>,
+}
+
+/// Tells which reports are about which platform: by the image's digests, else by the architecture that the report
+/// names, else by one in its file's name. A report that says nothing is about all platforms.
+pub fn assign(reports: Vec<LoadedReport>, subjects: &[&Subject]) -> Result<Assigned, Failure> {
+    if subjects.len() == 1 {
+        return Ok(Assigned { by_subject: vec![Some(reports)], notices: Vec::new() });
+    }
+    let mut by_subject: Vec<Vec<LoadedReport>> = vec![Vec::new(); subjects.len()];
+    let mut others = Vec::new();
+    for loaded in &reports {
+        let mut fits: Vec<bool> =
+            subjects.iter().map(|subject| is_of_config(loaded, subject)).collect();
+        if !fits.contains(&true) {
+            let architecture = architecture_of(loaded);
+            let is_its = |subject: &&Subject| {
+                let own = subject.platform.architecture();
+                architecture.as_deref().is_none_or(|architecture| architecture == own)
+            };
+            fits = subjects.iter().map(is_its).collect();
+        }
+        if !fits.contains(&true) {
+            others.push(loaded.path.clone());
+        }
+        for (list, _) in by_subject.iter_mut().zip(fits).filter(|(_, fits)| *fits) {
+            list.push(loaded.clone());
+        }
+    }
+    let other = |path: &String| Problem {
+        code: Code::ReportOtherImage,
+        message: format!("{path} is left out, it is about none of the platforms"),
+        hint: None,
+        line: None,
+    };
+    let notices: Vec<Problem> = others.iter().map(other).collect();
+    if !reports.is_empty() && others.len() == reports.len() {
+        let names: Vec<String> = subjects.iter().map(|it| it.platform.to_string()).collect();
+        let message = format!("no report is about any of the platforms: {}", names.join(", "));
+        let hint = "scan every platform: trivy image --platform linux/arm64 …";
+        return Err(Failure::new(Code::ReportOtherImage, message, Some(hint)));
+    }
+    let found = |list: Vec<LoadedReport>| (reports.is_empty() || !list.is_empty()).then_some(list);
+    Ok(Assigned { by_subject: by_subject.into_iter().map(found).collect(), notices })
+}
+
+/// Whether the report is about this very image; the digest of an index is that of all its images.
+fn is_of_config(loaded: &LoadedReport, subject: &Subject) -> bool {
+    let image = &loaded.report.image;
+    let config = subject.config.digest();
+    let ids = image.image_id.iter().chain(&image.repo_digests);
+    let same_layers = !image.diff_ids.is_empty() && image.diff_ids == subject.config.diff_ids();
+    ids.into_iter().any(|digest| *digest == config) || same_layers
+}
+
+/// Architectures as file names spell them, and as platforms do.
+const SPELLINGS: &[(&str, &str)] = &[
+    ("amd64", "amd64"),
+    ("x86_64", "amd64"),
+    ("arm64", "arm64"),
+    ("aarch64", "arm64"),
+    ("armhf", "arm"),
+    ("armv6", "arm"),
+    ("armv7", "arm"),
+    ("arm", "arm"),
+    ("386", "386"),
+    ("i386", "386"),
+    ("ppc64le", "ppc64le"),
+    ("s390x", "s390x"),
+    ("riscv64", "riscv64"),
+    ("loong64", "loong64"),
+];
+
+/// The architecture that a report is about, as platforms spell it.
+fn architecture_of(loaded: &LoadedReport) -> Option<String> {
+    let named = loaded.report.image.architecture.clone().filter(|text| !text.is_empty());
+    let in_name = || {
+        let lower = loaded.path.to_ascii_lowercase();
+        let is_part = |character: char| !(character.is_ascii_alphanumeric() || character == '_');
+        let parts: Vec<&str> = lower.split(is_part).collect();
+        let of_part = |part: &str| {
+            let words = part.split('_');
+            let known = |word: &str| SPELLINGS.iter().find(|(there, _)| *there == word);
+            known(part).or_else(|| words.into_iter().find_map(known)).map(|(_, here)| *here)
+        };
+        parts.into_iter().find_map(of_part).map(ToOwned::to_owned)
+    };
+    named.or_else(in_name)
 }
 
 /// Sorts out reports about other images.
@@ -34,15 +131,15 @@ enum Origin {
 /// its versions mean nothing here.
 pub fn relevant(
     reports: Vec<LoadedReport>,
-    target: &TargetImage,
+    target: &Subject,
     probe: &Probe,
 ) -> Result<Relevant, Failure> {
-    let origins: Vec<Origin> = reports.iter().map(|loaded| origin(loaded, target)).collect();
-    let some_fit = origins.contains(&Origin::Same);
+    let matches: Vec<Match> = reports.iter().map(|loaded| match_of(loaded, target)).collect();
+    let some_fit = matches.contains(&Match::Same);
     let mut relevant = Relevant { reports: Vec::new(), notices: Vec::new() };
     let mut others = Vec::new();
-    for (loaded, origin) in reports.into_iter().zip(origins) {
-        let other = origin == Origin::Other;
+    for (loaded, found) in reports.into_iter().zip(matches) {
+        let other = found == Match::Other;
         if other {
             let what = if some_fit { "is left out" } else { "is used all the same" };
             let LoadedReport { path, report } = &loaded;
@@ -62,7 +159,7 @@ pub fn relevant(
     if others.is_empty() { Ok(relevant) } else { Err(Failure::of(others)) }
 }
 
-fn origin(loaded: &LoadedReport, target: &TargetImage) -> Origin {
+fn match_of(loaded: &LoadedReport, target: &Subject) -> Match {
     let image = &loaded.report.image;
     let config = target.config.digest();
     let ids = image.image_id.iter().chain(&image.repo_digests);
@@ -71,11 +168,11 @@ fn origin(loaded: &LoadedReport, target: &TargetImage) -> Origin {
     // The layers tell an image even when only its configuration was rewritten on the way.
     let same_layers = !image.diff_ids.is_empty() && image.diff_ids == target.config.diff_ids();
     if same_id || same_layers {
-        Origin::Same
+        Match::Same
     } else if ids.count() == 0 && image.diff_ids.is_empty() {
-        Origin::Unknown
+        Match::Unknown
     } else {
-        Origin::Other
+        Match::Other
     }
 }
 

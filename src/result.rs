@@ -12,8 +12,8 @@ use crate::platform::Platform;
 pub struct ResultImage {
     /// The image configuration.
     pub config: Vec<u8>,
-    /// The configuration of the image before.
-    pub base_config: Vec<u8>,
+    /// The configuration of the image before, if there was one.
+    pub base_config: Option<Vec<u8>>,
     /// What the image is for.
     pub platform: Platform,
     /// Text that the client prints.
@@ -22,22 +22,29 @@ pub struct ResultImage {
     pub source_date_epoch: Option<i64>,
 }
 
-impl ResultImage {
-    /// The metadata of a result with one platform.
-    pub fn metadata(&self) -> BTreeMap<String, Bytes> {
-        let platforms = json!({
-            "Platforms": [{ "ID": self.platform.to_string(), "Platform": self.platform }]
-        });
-        let mut metadata = BTreeMap::from([
-            ("containerimage.config".to_owned(), Bytes::from(self.config.clone())),
+/// The metadata of a result: of one image, or of an index.
+pub fn metadata(images: &[ResultImage], is_index: bool) -> BTreeMap<String, Bytes> {
+    let platforms: Vec<_> = images
+        .iter()
+        .map(|image| json!({ "ID": image.platform.to_string(), "Platform": image.platform }))
+        .collect();
+    let summaries: Vec<&str> = images.iter().map(|image| image.summary.as_str()).collect();
+    let mut metadata = BTreeMap::from([
+        ("refs.platforms".to_owned(), Bytes::from(json!({ "Platforms": platforms }).to_string())),
+        ("frontend.result.inlinemessage".to_owned(), Bytes::from(summaries.join("\n"))),
+    ]);
+    for image in images {
+        let suffix = if is_index { format!("/{}", image.platform) } else { String::new() };
+        let epoch = image.source_date_epoch.map(|epoch| epoch.to_string().into_bytes());
+        let values = [
+            ("containerimage.config", Some(image.config.clone())),
             // By it the exporter knows which layers' times are not to be touched.
-            ("containerimage.base.config".to_owned(), Bytes::from(self.base_config.clone())),
-            ("refs.platforms".to_owned(), Bytes::from(platforms.to_string())),
-            ("frontend.result.inlinemessage".to_owned(), Bytes::from(self.summary.clone())),
-        ]);
-        if let Some(epoch) = self.source_date_epoch {
-            metadata.insert("source.date.epoch".to_owned(), Bytes::from(epoch.to_string()));
+            ("containerimage.base.config", image.base_config.clone()),
+            ("source.date.epoch", epoch),
+        ];
+        for (key, value) in values {
+            metadata.extend(value.map(|value| (format!("{key}{suffix}"), Bytes::from(value))));
         }
-        metadata
     }
+    metadata
 }

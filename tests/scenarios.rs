@@ -19,9 +19,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use base64::Engine as _;
 use serde_json::Value;
 use suture::code::Code;
+use suture::deliver::Finished;
 use suture::failure::Failure;
-use suture::frontend::{self, Finished};
-use suture::gateway::{Excerpt, Warning};
+use suture::frontend;
+use suture::gateway::{Excerpt, Ref, Trees, Warning};
 use suture::patch::task::path;
 use suture::pb;
 use suture::request::{Problem, option};
@@ -113,7 +114,7 @@ fn play(scenario: &Scenario) -> Played {
         show_warning(&mut result, &warning);
     }
     match outcome {
-        Ok(finished) => show_finished(&mut result, scenario, &finished),
+        Ok(finished) => show_finished(&mut result, scenario, &gateway, &finished),
         Err(failure) => {
             check_style(&failure);
             codes.extend(failure.problems.iter().map(|problem| problem.code.to_string()));
@@ -132,10 +133,12 @@ fn check_steps(
 ) {
     let steps = gateway.steps();
     let count = |wanted: Step| steps.values().filter(|step| **step == wanted).count();
-    assert!(count(Step::Apply) <= 1, "the image is changed by one container");
+    let platforms = scenario.daemon.index.len().max(1);
+    assert!(count(Step::Apply) <= platforms, "the image is changed by one container");
     assert!(count(Step::Fetch) <= scenario.fetches.len().max(1), "fetched without need");
-    if let Ok(Finished { tree, .. }) = outcome {
-        assert_eq!(tree.as_str() == "patched", count(Step::Apply) > 0, "an upgrade for nothing");
+    if let Ok(Finished { trees: Trees::Single(Some(tree)), .. }) = outcome {
+        let is_used = ["patched", "files", "layer"].contains(&tree.as_str());
+        assert!(is_used || count(Step::Apply) == 0, "an upgrade for nothing");
     }
     let operations = gateway.operations();
     for (digest, step) in &steps {
@@ -174,7 +177,8 @@ fn check_warnings(gateway: &FakeGateway<'_>) {
 
 /// Messages are fragments of one line, so that they can stand in others.
 fn check_style(failure: &Failure) {
-    assert!(!failure.problems.is_empty(), "a failure without a reason");
+    let is_nested = failure.problems.is_empty() && failure.engine.is_some();
+    assert!(is_nested || !failure.problems.is_empty(), "a failure without a reason");
     for Problem { message, hint, .. } in &failure.problems {
         for text in [Some(message), hint.as_ref()].into_iter().flatten() {
             assert!(!text.is_empty() && !text.contains('\n'), "not one line: {text:?}");
@@ -239,33 +243,67 @@ fn show_failure(text: &mut String, failure: Failure) {
     }
 }
 
-fn show_finished(text: &mut String, scenario: &Scenario, finished: &Finished) {
-    let Finished { tree, image } = finished;
-    line(text, format_args!("result: tree `{}`", tree.as_str()));
-    for (key, value) in image.metadata() {
-        match key.as_str() {
-            "containerimage.config" | "frontend.result.inlinemessage" => {}
-            "containerimage.base.config" => {
-                assert_eq!(value, scenario.config, "the configuration of the image before");
+fn show_finished(
+    text: &mut String,
+    scenario: &Scenario,
+    gateway: &FakeGateway<'_>,
+    finished: &Finished,
+) {
+    let Finished { trees, metadata } = finished;
+    let name =
+        |tree: &Option<Ref>| tree.as_ref().map_or_else(String::new, |it| it.as_str().to_owned());
+    match trees {
+        Trees::Single(tree) => line(text, format_args!("result: tree `{}`", name(tree))),
+        Trees::Index(trees) => {
+            line(text, format_args!("result: index"));
+            for (platform, tree) in trees {
+                line(text, format_args!("  {platform}: tree `{}`", name(tree)));
             }
-            _ => line(text, format_args!("  {key} = {}", String::from_utf8_lossy(&value))),
+        }
+    }
+    let platforms: Value = serde_json::from_slice(&metadata["refs.platforms"]).expect("JSON");
+    let only = platforms["Platforms"][0]["ID"].as_str().expect("a platform");
+    let config_of = |key: &str| {
+        let platform = key.split_once('/').map_or(only, |(_, platform)| platform);
+        scenario.config_of(&platform.parse().expect("a platform"))
+    };
+    for (key, value) in metadata {
+        if key.starts_with("containerimage.base.config") {
+            let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).expect("JSON");
+            assert_eq!(json(value), json(&config_of(key)), "the configuration of the image before");
+        } else if !key.starts_with("containerimage.config") && key != SUMMARY {
+            line(text, format_args!("  {key} = {}", String::from_utf8_lossy(value)));
         }
     }
     line(text, format_args!("\nsummary"));
-    for content in image.summary.lines() {
+    let summary = String::from_utf8_lossy(&metadata[SUMMARY]).into_owned();
+    for content in summary.lines() {
         let indent = if content.is_empty() { "" } else { "  " };
         line(text, format_args!("{indent}{content}"));
     }
-    let same = image.config == scenario.config;
-    if same {
-        line(text, format_args!("\nconfiguration: the image's own, byte for byte"));
-        return;
+    for (path, content) in gateway.files().iter().filter(|(path, _)| path != path::TASK_FILE) {
+        line(text, format_args!("\n{path}"));
+        for content in String::from_utf8_lossy(content).lines() {
+            line(text, format_args!("{}", format!("  {content}").trim_end()));
+        }
     }
-    line(text, format_args!("\nconfiguration, against the image's own"));
-    let old: Value = serde_json::from_slice(&scenario.config).expect("a configuration");
-    let new: Value = serde_json::from_slice(&image.config).expect("a configuration");
-    show_changes(text, "", &old, &new);
+    for (key, config) in metadata {
+        let Some(suffix) = key.strip_prefix("containerimage.config") else { continue };
+        let old = config_of(key);
+        let of = suffix.strip_prefix('/').map_or_else(String::new, |it| format!(" of {it}"));
+        if *config == old {
+            line(text, format_args!("\nconfiguration{of}: the image's own, byte for byte"));
+            continue;
+        }
+        line(text, format_args!("\nconfiguration{of}, against the image's own"));
+        let old: Value = serde_json::from_slice(&old).expect("a configuration");
+        let new: Value = serde_json::from_slice(config).expect("a configuration");
+        show_changes(text, "", &old, &new);
+    }
 }
+
+/// What the client prints after a build.
+const SUMMARY: &str = "frontend.result.inlinemessage";
 
 /// What is other (`-` before, `+` now), by path.
 fn show_changes(text: &mut String, path: &str, old: &Value, new: &Value) {

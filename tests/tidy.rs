@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["main"],
     &["frontend", "agent"],
-    &["failure", "reports"],
-    &["context", "freshness", "note", "probe"],
+    &["apply", "deliver", "fetch", "notices", "own_image", "policy", "reports"],
+    &["failure"],
+    &["context", "freshness", "note", "probe", "subject"],
     &["gateway"],
     &["evidence", "fixes", "patch", "plan", "request", "result", "threshold", "verify"],
     &["distro", "image", "pkgdb", "report", "repository"],

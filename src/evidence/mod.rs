@@ -12,13 +12,24 @@ use crate::platform::Platform;
 use crate::reference::ImageReference;
 
 mod leap;
+mod record;
 mod summary;
 mod table;
 
 pub use leap::leaps;
-pub use summary::{counted, misfit, reason, skipped, unmet_problems};
+pub use record::{join as join_records, kept as kept_record};
+pub use summary::{counted, kept, misfit, reason, skipped, unmet_problems};
 
 use summary::Names;
+
+/// How far the changes of an image have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// They were chosen, and nothing is changed.
+    Planned,
+    /// They were made, and seen in the result.
+    Verified,
+}
 
 /// Everything that a summary tells.
 #[derive(Clone, Debug)]
@@ -33,6 +44,8 @@ pub struct Evidence<'a> {
     pub distro: &'a str,
     /// What has upgraded it.
     pub manager: Manager,
+    /// How far the changes have come.
+    pub stage: Stage,
     /// Packages that have another version now, or are new.
     pub changes: &'a [Upgrade],
     /// Packages that went with the upgrades.

@@ -7,12 +7,13 @@ use crate::fixes::Demand;
 use crate::package::{Architecture, PackageName, words_of};
 use crate::patch::task::{Manager, Misfit, Skipped, UnmetReason, Upgrade};
 use crate::plan::{Assessment, Obstacle, Plan, Verdict};
+use crate::platform::Platform;
 use crate::reference::ImageReference;
 use crate::request::Problem;
 use crate::threshold::Threshold;
 
-use super::Evidence;
-use super::table::Table;
+use super::table::{Table, escaped};
+use super::{Evidence, Stage};
 
 /// Most rows of one of the summary's tables.
 const ROW_LIMIT: usize = 200;
@@ -51,31 +52,51 @@ impl Names {
 }
 
 /// Demands on one package that are left for one reason.
-struct Left<'a> {
-    package: String,
-    installed: &'a str,
-    needs: String,
-    findings: Vec<&'a str>,
-    why: String,
-    /// The reason, when somebody could have met the demand.
+pub(super) struct Left<'a> {
+    pub(super) package: String,
+    pub(super) installed: &'a str,
+    pub(super) needs: String,
+    pub(super) findings: Vec<&'a str>,
+    pub(super) why: String,
+    /// Whether somebody could have met the demand.
     unmet: bool,
 }
 
 impl Evidence<'_> {
     /// The text that the client prints after the build.
     pub fn summary(&self) -> String {
-        let names = Names::of(self.changes, self.plan);
         let mut text = self.headline();
-        for table in [self.changes_table(&names), self.left_table(&names), self.skipped_table()] {
-            if !table.is_empty() {
-                text.push_str(&format!("\n{table}"));
-            }
+        for table in self.tables() {
+            text.push_str(&format!("\n{}", table.text()));
         }
         let notes = self.notes();
         if !notes.is_empty() {
             text.push_str(&format!("\n{}\n", notes.join("; ")));
         }
         text
+    }
+
+    /// The same as Markdown.
+    pub fn markdown(&self) -> String {
+        let mut text = format!("{}\n", escaped(self.headline().trim_end()));
+        for table in self.tables() {
+            text.push_str(&format!("\n{}", table.markdown()));
+        }
+        let notes = self.notes();
+        if !notes.is_empty() {
+            text.push('\n');
+            text.extend(notes.iter().map(|note| format!("- {}\n", escaped(note))));
+        }
+        text
+    }
+
+    /// The tables that are not empty.
+    fn tables(&self) -> Vec<Table> {
+        let names = Names::of(self.changes, self.plan);
+        let mut tables =
+            vec![self.changes_table(&names), self.left_table(&names), self.skipped_table()];
+        tables.retain(|table| !table.is_empty());
+        tables
     }
 
     fn headline(&self) -> String {
@@ -92,7 +113,13 @@ impl Evidence<'_> {
         } else {
             format!(", {met} of {} applied", counted(demanded, "fix"))
         };
-        format!("{place} is patched: {packages} upgraded{reached}\n")
+        match self.stage {
+            Stage::Verified => format!("{place} is patched: {packages} upgraded{reached}\n"),
+            Stage::Planned => {
+                let reached = reached.replace("applied", "available");
+                format!("{place} can be patched: {packages} to upgrade{reached}\n")
+            }
+        }
     }
 
     fn why_unchanged(&self) -> &'static str {
@@ -136,14 +163,14 @@ impl Evidence<'_> {
     fn changes_table(&self, names: &Names) -> Table {
         let mut table = Table::new(["package", "from", "to", "fixes"]);
         for change in self.changes.iter().take(ROW_LIMIT) {
-            let fixes = self.fixed_by(&change.name, &change.architecture);
+            let fixes = some_of(&self.fixed_by(&change.name, &change.architecture));
             let package = names.shown(&change.name, Some(&change.architecture));
             let from = change.from.as_deref().unwrap_or("(new)");
             table.push([&package, from, &change.to, &fixes]);
         }
         for removed in self.removed.iter().take(ROW_LIMIT.saturating_sub(self.changes.len())) {
             let package = names.shown(&removed.name, Some(&removed.architecture));
-            let fixes = self.fixed_by(&removed.name, &removed.architecture);
+            let fixes = some_of(&self.fixed_by(&removed.name, &removed.architecture));
             table.push([&package, "", self.gone(), &fixes]);
         }
         table.more(self.changes.len() + self.removed.len());
@@ -151,7 +178,7 @@ impl Evidence<'_> {
     }
 
     /// The findings that a change of this package fixes.
-    fn fixed_by(&self, name: &PackageName, architecture: &Architecture) -> String {
+    pub(super) fn fixed_by(&self, name: &PackageName, architecture: &Architecture) -> Vec<&str> {
         let changed = |other: &Architecture| {
             self.changes.iter().any(|it| (&it.name, &it.architecture) == (name, other))
         };
@@ -162,8 +189,7 @@ impl Evidence<'_> {
                 && assessment.architecture.as_ref().is_none_or(is_about)
                 && matches!(assessment.verdict, Verdict::Planned(_))
         });
-        let fixes: Vec<&str> = fixed.filter_map(|it| finding(&it.demand)).collect();
-        some_of(&fixes)
+        fixed.filter_map(|it| finding(&it.demand)).collect()
     }
 
     /// What became of a package that went.
@@ -201,6 +227,12 @@ impl Evidence<'_> {
     }
 }
 
+/// The summary of an image that comes back as it was, because nothing can be done with it.
+pub fn kept(name: Option<&ImageReference>, platform: &Platform, why: &str) -> String {
+    let name = name.map_or_else(|| "image".to_owned(), ImageReference::familiar);
+    format!("{name} ({platform}) is unchanged: {why}\n")
+}
+
 /// The demands that could have been met, as failures or warnings; one for each package and reason.
 pub fn unmet_problems(plan: &Plan) -> Vec<Problem> {
     let names = Names::of(&[], plan);
@@ -230,7 +262,7 @@ fn unmet_problem(row: &Left<'_>) -> Problem {
 }
 
 /// What is left, in the order of the packages.
-fn left<'a>(plan: &'a Plan, names: &Names) -> Vec<Left<'a>> {
+pub(super) fn left<'a>(plan: &'a Plan, names: &Names) -> Vec<Left<'a>> {
     let mut rows: Vec<Left<'a>> = Vec::new();
     for assessment in &plan.assessments {
         let Some((needs, why, unmet)) = why_left(assessment) else { continue };

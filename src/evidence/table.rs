@@ -1,6 +1,4 @@
-//! Tables of plain text.
-
-use std::fmt;
+//! Tables of plain text and of Markdown.
 
 /// Rows under a header, columns as wide as needed.
 #[derive(Clone, Debug)]
@@ -32,30 +30,72 @@ impl Table {
     }
 }
 
-impl fmt::Display for Table {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Table {
+    /// The widths of the columns; 0 for one with nothing in it, which is left out with its title.
+    fn widths(&self) -> Vec<usize> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns)
+        (0..columns)
             .map(|column| {
                 let cells = self.rows.iter().skip(1).filter_map(|row| row.get(column));
                 let widest = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
                 let title = self.rows.first().and_then(|row| row.get(column));
-                // A column with nothing in it is left out with its title.
                 if widest == 0 { 0 } else { widest.max(title.map_or(0, String::len)) }
             })
-            .collect();
+            .collect()
+    }
+
+    /// The table for a terminal.
+    pub(super) fn text(&self) -> String {
+        let widths = self.widths();
+        let mut text = String::new();
         for row in &self.rows {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(&widths).filter(|(_, width)| **width > 0) {
                 line.push_str(&format!("{cell:width$}  "));
             }
-            writeln!(formatter, "{}", line.trim_end())?;
+            text.push_str(&format!("{}\n", line.trim_end()));
         }
         if self.more > 0 {
-            writeln!(formatter, "and {} more", self.more)?;
+            text.push_str(&format!("and {} more\n", self.more));
         }
-        Ok(())
+        text
     }
+
+    /// The table for GitHub, GitLab and other readers of Markdown.
+    pub(super) fn markdown(&self) -> String {
+        let widths = self.widths();
+        let mut text = String::new();
+        for (number, row) in self.rows.iter().enumerate() {
+            let shown = row.iter().zip(&widths).filter(|(_, width)| **width > 0);
+            let cells: Vec<String> = shown.map(|(cell, _)| escaped(cell)).collect();
+            text.push_str(&format!("| {} |\n", cells.join(" | ")));
+            if number == 0 {
+                text.push_str(&format!("|{}\n", "---|".repeat(cells.len())));
+            }
+        }
+        if self.more > 0 {
+            text.push_str(&format!("\nand {} more\n", self.more));
+        }
+        text
+    }
+}
+
+/// Text of a report or an image that is nothing but text in Markdown, too.
+pub(super) fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        match character {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '#' | '!' => {
+                escaped.push('\\');
+                escaped.push(character);
+            }
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]
@@ -68,6 +108,15 @@ mod tests {
         table.push(["long", "", "x"]);
         table.push(["é", "", ""]);
         table.more(3);
-        assert_eq!(table.to_string(), "A     B\nlong  x\né\nand 1 more\n");
+        assert_eq!(table.text(), "A     B\nlong  x\né\nand 1 more\n");
+        assert_eq!(
+            table.markdown(),
+            "| A | B |\n|---|---|\n| long | x |\n| é |  |\n\nand 1 more\n"
+        );
+    }
+
+    #[test]
+    fn markdown_shows_text_as_it_is() {
+        assert_eq!(escaped("a|b <c> [d](e)"), "a\\|b &lt;c&gt; \\[d\\](e)");
     }
 }

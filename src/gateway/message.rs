@@ -6,13 +6,14 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use crate::llb::capability::Capabilities;
-use crate::llb::platform_message;
 use crate::llb::source::image_identifier;
+use crate::llb::{DefinitionError, Output, platform_message};
 use crate::pb;
 use crate::platform::Platform;
 
 use super::{
-    Daemon, EngineStatus, Excerpt, FileKind, FileStat, GatewayError, ImageSource, Ref, Warning,
+    Built, Daemon, EngineStatus, Excerpt, FileKind, FileStat, GatewayError, ImageSource, Ref,
+    SolvedTree, Trees, Warning,
 };
 
 /// gRPC's code for an error of no particular kind; it prints without a prefix.
@@ -60,18 +61,22 @@ pub(super) fn daemon(pong: &pb::PongResponse) -> Result<Daemon, GatewayError> {
             (capability.id.as_str(), capability.enabled, reason.as_str())
         }))
     };
-    let platform = pong
-        .workers
-        .iter()
-        .flat_map(|worker| &worker.platforms)
-        .next()
-        .ok_or_else(|| GatewayError::Malformed("no worker has a platform".to_owned()))?;
+    let with_platforms = pong.workers.iter().find(|worker| !worker.platforms.is_empty());
+    let platforms: Vec<Platform> =
+        with_platforms.iter().flat_map(|worker| &worker.platforms).map(platform).collect();
+    let own = platforms.first().cloned();
     Ok(Daemon {
         llb: capabilities(&pong.llb_caps),
         gateway: capabilities(&pong.frontend_api_caps),
-        platform: Platform::new(&platform.os, &platform.architecture, &platform.variant)
-            .with_os_version(platform.os_version.clone(), platform.os_features.clone()),
+        platform: own
+            .ok_or_else(|| GatewayError::Malformed("no worker has a platform".to_owned()))?,
+        platforms,
     })
+}
+
+fn platform(message: &pb::Platform) -> Platform {
+    Platform::new(&message.os, &message.architecture, &message.variant)
+        .with_os_version(message.os_version.clone(), message.os_features.clone())
 }
 
 pub(super) fn file_stat(stat: pb::Stat) -> FileStat {
@@ -91,6 +96,49 @@ pub(super) fn single_reference(response: pb::SolveResponse) -> Result<Ref, Gatew
         }
         None => Err(GatewayError::Malformed("no result for a graph".to_owned())),
     }
+}
+
+/// What another frontend has answered, as values.
+pub(super) fn built(response: pb::SolveResponse) -> Result<Built, GatewayError> {
+    let result = response.result.unwrap_or_default();
+    let trees = match result.result {
+        None => BTreeMap::from([(String::new(), None)]),
+        Some(pb::result::Result::Ref(reference)) => {
+            BTreeMap::from([(String::new(), solved_tree(reference)?)])
+        }
+        Some(pb::result::Result::Refs(references)) => references
+            .refs
+            .into_iter()
+            .map(|(platform, reference)| Ok((platform, solved_tree(reference)?)))
+            .collect::<Result<_, GatewayError>>()?,
+    };
+    Ok(Built { trees, metadata: result.metadata })
+}
+
+fn solved_tree(reference: pb::Ref) -> Result<Option<SolvedTree>, GatewayError> {
+    let malformed = |error: DefinitionError| GatewayError::Malformed(error.to_string());
+    let definition = reference.def.unwrap_or_default();
+    let output = Output::from_definition(&definition).map_err(malformed)?;
+    let reading = Ref(reference.id);
+    // Neither an empty handle nor an empty graph can be read.
+    Ok(output.filter(|_| !reading.0.is_empty()).map(|output| SolvedTree { reading, output }))
+}
+
+/// What a build ends with, for the daemon.
+pub(super) fn result(trees: Trees, metadata: BTreeMap<String, Bytes>) -> pb::Result {
+    // An empty value of a map would not be sent, and the daemon reads one without looking whether it is there.
+    let reference = |tree: Option<Ref>| pb::Ref {
+        id: tree.map_or_else(String::new, |tree| tree.0),
+        def: Some(pb::Definition::default()),
+    };
+    let result = match trees {
+        Trees::Single(tree) => pb::result::Result::Ref(reference(tree)),
+        Trees::Index(trees) => {
+            let refs = trees.into_iter().map(|(platform, tree)| (platform, reference(tree)));
+            pb::result::Result::Refs(pb::RefMap { refs: refs.collect() })
+        }
+    };
+    pb::Result { result: Some(result), metadata }
 }
 
 fn log_name(source: &ImageSource) -> String {

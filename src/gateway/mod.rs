@@ -13,6 +13,7 @@ use crate::llb::capability::{Capabilities, MissingCapability};
 use crate::llb::source::{OciLayout, ResolveMode};
 use crate::platform::Platform;
 use crate::reference::ImageReference;
+use crate::request::NestedBuild;
 
 pub mod file;
 mod message;
@@ -45,6 +46,36 @@ pub struct Daemon {
     pub gateway: Capabilities,
     /// Platform of the first worker: what a build is for when the user does not say.
     pub platform: Platform,
+    /// What the first worker's kernel runs, its own platform first; others need an emulator that the daemon
+    /// brings along.
+    pub platforms: Vec<Platform>,
+}
+
+/// A root filesystem.
+#[derive(Clone, Debug)]
+pub struct SolvedTree {
+    /// To read.
+    pub reading: Ref,
+    /// To build upon.
+    pub output: Output,
+}
+
+/// What another frontend has answered.
+#[derive(Clone, Debug, Default)]
+pub struct Built {
+    /// The trees by the platforms' names, an empty name for the only one; nothing is an empty tree.
+    pub trees: BTreeMap<String, Option<SolvedTree>>,
+    /// What it says of them.
+    pub metadata: BTreeMap<String, Bytes>,
+}
+
+/// The tree or trees of a result; nothing is an empty tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trees {
+    /// One.
+    Single(Option<Ref>),
+    /// By the platforms' names.
+    Index(BTreeMap<String, Option<Ref>>),
 }
 
 /// Where an image comes from.
@@ -187,6 +218,9 @@ pub trait Gateway {
         source: &ImageSource,
         platform: &Platform,
     ) -> Result<ResolvedImage, GatewayError>;
+
+    /// Has another frontend build, with everything that the client had built for this one.
+    async fn build(&self, nested: &NestedBuild) -> Result<Built, GatewayError>;
 
     /// The trees that the client built for this build, by name (bake's linked targets).
     async fn inputs(&self) -> Result<BTreeMap<String, Option<Output>>, GatewayError>;

@@ -20,11 +20,11 @@ use crate::llb::Output;
 use crate::pb;
 use crate::pb::llb_bridge_client::LlbBridgeClient;
 use crate::platform::Platform;
-use crate::request::CacheImport;
+use crate::request::{CacheImport, NestedBuild};
 
 use super::{
-    Daemon, EngineStatus, FileStat, Gateway, GatewayError, ImageSource, Ref, ResolvedImage,
-    Warning, message,
+    Built, Daemon, EngineStatus, FileStat, Gateway, GatewayError, ImageSource, Ref, ResolvedImage,
+    Trees, Warning, message,
 };
 
 /// Error details arrive as HTTP/2 headers and hold whole build files; hyper's default is 16 KiB,
@@ -61,10 +61,10 @@ pub enum ConnectError {
 /// What the build ends with.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// An image.
-    Image {
-        /// Its tree.
-        tree: Ref,
+    /// A result.
+    Result {
+        /// Its trees.
+        trees: Trees,
         /// What exporters and the client read.
         metadata: BTreeMap<String, Bytes>,
     },
@@ -112,14 +112,27 @@ impl StdioGateway {
         Self { cache_imports, ..self }
     }
 
+    /// A request to solve nothing yet.
+    fn solve_request(&self) -> pb::SolveRequest {
+        let imports = self.cache_imports.iter().map(|import| pb::CacheOptionsEntry {
+            r#type: import.kind.clone(),
+            attrs: import.attributes.clone(),
+        });
+        pb::SolveRequest {
+            allow_result_return: true,
+            allow_result_array_ref: true,
+            cache_imports: imports.collect(),
+            ..Default::default()
+        }
+    }
+
     /// Ends the build; the daemon takes the first answer only.
     pub async fn answer(&self, answer: Answer) -> Result<(), GatewayError> {
         // Exactly one of the two fields: a request with none can crash the daemon.
         let request = match answer {
-            Answer::Image { tree, metadata } => {
-                let reference = pb::Ref { id: tree.0, def: None };
-                let result = Some(pb::result::Result::Ref(reference));
-                pb::ReturnRequest { result: Some(pb::Result { result, metadata }), error: None }
+            Answer::Result { trees, metadata } => {
+                let result = message::result(trees, metadata);
+                pb::ReturnRequest { result: Some(result), error: None }
             }
             Answer::Failure(status) => {
                 pb::ReturnRequest { result: None, error: Some(status.into()) }
@@ -136,16 +149,9 @@ impl Gateway for StdioGateway {
     }
 
     async fn solve(&self, output: &Output) -> Result<Ref, GatewayError> {
-        let imports = self.cache_imports.iter().map(|import| pb::CacheOptionsEntry {
-            r#type: import.kind.clone(),
-            attrs: import.attributes.clone(),
-        });
         let request = pb::SolveRequest {
             definition: Some(output.definition(&self.daemon.llb)?),
-            allow_result_return: true,
-            allow_result_array_ref: true,
-            cache_imports: imports.collect(),
-            ..Default::default()
+            ..self.solve_request()
         };
         let response = self.client.clone().solve(request).await?;
         message::single_reference(response.into_inner())
@@ -212,6 +218,18 @@ impl Gateway for StdioGateway {
             ),
         };
         Ok(ResolvedImage { digest, config })
+    }
+
+    async fn build(&self, nested: &NestedBuild) -> Result<Built, GatewayError> {
+        let mut client = self.client.clone();
+        let inputs = client.inputs(pb::InputsRequest {}).await?.into_inner();
+        let request = pb::SolveRequest {
+            frontend: nested.frontend.to_owned(),
+            frontend_opt: nested.options.clone(),
+            frontend_inputs: inputs.definitions,
+            ..self.solve_request()
+        };
+        message::built(client.solve(request).await?.into_inner())
     }
 
     async fn inputs(&self) -> Result<BTreeMap<String, Option<Output>>, GatewayError> {

@@ -12,6 +12,8 @@ use serde_json::{Map, Value};
 use crate::digest::Digest;
 use crate::platform::Platform;
 
+pub mod index;
+
 /// The configuration of an image, unknown keys included.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageConfig {
@@ -72,6 +74,11 @@ impl ImageConfig {
     /// Digests of the layers' uncompressed archives, lowest first.
     pub fn diff_ids(&self) -> Vec<Digest> {
         self.typed.rootfs().diff_ids().iter().filter_map(|text| text.parse().ok()).collect()
+    }
+
+    /// When the image was made, if it says so.
+    pub fn created(&self) -> Option<Timestamp> {
+        self.typed.created().as_ref()?.parse().ok()
     }
 
     /// What the image is for.

@@ -34,6 +34,15 @@ pub enum Action {
         /// Absolute path here; ending in `/` means into that directory.
         destination: String,
     },
+    /// Unpack an archive of another tree.
+    Unpack {
+        /// The other tree.
+        from: Output,
+        /// Absolute path of the archive.
+        source: String,
+        /// Absolute path of the directory here.
+        destination: String,
+    },
     /// Remove a file or a directory with all it holds.
     Remove {
         /// Absolute path.
@@ -58,7 +67,7 @@ pub fn apply(base: Option<&Output>, actions: &[Action], display: &Display) -> Ou
     let sources: Vec<i64> = actions
         .iter()
         .map(|action| match action {
-            Action::Copy { from, .. } => inputs.number(from),
+            Action::Copy { from, .. } | Action::Unpack { from, .. } => inputs.number(from),
             _ => EMPTY,
         })
         .collect();
@@ -116,6 +125,14 @@ fn message(action: &Action) -> pb::file_action::Action {
             mode: -1,
             create_dest_path: true,
             dir_copy_contents: true,
+            timestamp: KEEP,
+            ..Default::default()
+        }),
+        Action::Unpack { source, destination, .. } => Message::Copy(pb::FileActionCopy {
+            src: source.clone(),
+            dest: destination.clone(),
+            mode: -1,
+            attempt_unpack_docker_compatibility: true,
             timestamp: KEEP,
             ..Default::default()
         }),

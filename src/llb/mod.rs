@@ -37,6 +37,15 @@ struct Vertex {
     digest: Digest,
     inputs: Vec<Arc<Self>>,
     metadata: pb::OpMetadata,
+    /// The lines that it was made from, when it was received with them.
+    lines: Vec<Lines>,
+}
+
+/// Lines of a file from which an operation was made.
+#[derive(Clone, Debug)]
+struct Lines {
+    file: Arc<pb::SourceInfo>,
+    ranges: Vec<pb::Range>,
 }
 
 /// Whether a cached result of an operation may be used.
@@ -113,6 +122,7 @@ impl Output {
             bytes,
             inputs: inputs.0.iter().map(|output| Arc::clone(&output.vertex)).collect(),
             metadata: pb::OpMetadata { ignore_cache, description, caps, ..Default::default() },
+            lines: Vec::new(),
         })
     }
 
@@ -151,7 +161,7 @@ impl Output {
         );
         let mut def: Vec<Bytes> = order.iter().map(|vertex| vertex.bytes.clone()).collect();
         def.push(last);
-        Ok(pb::Definition { def, metadata, source: None })
+        Ok(pb::Definition { def, metadata, source: source_of(&order) })
     }
 
     /// The output that a received definition leads to; `None` when it stands for an empty tree.
@@ -160,6 +170,7 @@ impl Output {
     pub fn from_definition(definition: &pb::Definition) -> Result<Option<Self>, DefinitionError> {
         let Some((last, operations)) = definition.def.split_last() else { return Ok(None) };
         let mut known: BTreeMap<String, Arc<Vertex>> = BTreeMap::new();
+        let mut lines = definition.source.as_ref().map(lines_of).unwrap_or_default();
         let mut waiting = Vec::new();
         for (position, bytes) in operations.iter().enumerate() {
             let op = decode_inputs(bytes, position)?;
@@ -178,9 +189,10 @@ impl Output {
                     digest.as_str().to_owned(),
                     Arc::new(Vertex {
                         bytes: (*bytes).clone(),
-                        digest,
                         inputs,
                         metadata: metadata.unwrap_or_default(),
+                        lines: lines.remove(digest.as_str()).unwrap_or_default(),
+                        digest,
                     }),
                 );
                 false
@@ -208,6 +220,40 @@ impl Output {
             pb::Definition::decode(bytes).map_err(|_| DefinitionError::Undecodable(0))?;
         Self::from_definition(&definition)
     }
+}
+
+/// The lines of a received definition, by its operations' digests.
+fn lines_of(source: &pb::Source) -> BTreeMap<String, Vec<Lines>> {
+    let files: Vec<Arc<pb::SourceInfo>> = source.infos.iter().cloned().map(Arc::new).collect();
+    let lines = |location: &pb::Location| {
+        let file = files.get(usize::try_from(location.source_index).ok()?)?;
+        Some(Lines { file: Arc::clone(file), ranges: location.ranges.clone() })
+    };
+    let locations = source.locations.iter();
+    locations
+        .map(|(digest, all)| (digest.clone(), all.locations.iter().filter_map(lines).collect()))
+        .collect()
+}
+
+/// The files and lines of these operations; nothing when none has any.
+fn source_of(order: &[Arc<Vertex>]) -> Option<pb::Source> {
+    let mut files: Vec<Arc<pb::SourceInfo>> = Vec::new();
+    let mut locations = BTreeMap::new();
+    for vertex in order.iter().filter(|vertex| !vertex.lines.is_empty()) {
+        let of_vertex = vertex.lines.iter().map(|Lines { file, ranges }| {
+            let known = files.iter().position(|other| Arc::ptr_eq(other, file) || other == file);
+            let index = known.unwrap_or_else(|| {
+                files.push(Arc::clone(file));
+                files.len() - 1
+            });
+            let source_index = i32::try_from(index).unwrap_or(i32::MAX);
+            pb::Location { source_index, ranges: ranges.clone() }
+        });
+        let of_vertex = pb::Locations { locations: of_vertex.collect() };
+        locations.insert(vertex.digest.as_str().to_owned(), of_vertex);
+    }
+    let infos = files.into_iter().map(Arc::unwrap_or_clone).collect();
+    (!locations.is_empty()).then_some(pb::Source { locations, infos })
 }
 
 fn decode_inputs(bytes: &Bytes, position: usize) -> Result<Vec<pb::Input>, DefinitionError> {

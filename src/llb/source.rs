@@ -104,6 +104,62 @@ impl OciLayout {
     }
 }
 
+/// A blob of an image's repository, such as its index or a manifest, as one file named `filename`.
+pub fn image_blob(reference: &ImageReference, filename: &str, display: &Display) -> Output {
+    let identifier = format!("docker-image+blob://{}", reference.canonical());
+    let attributes = Attributes::from([("http.filename".to_owned(), filename.to_owned())]);
+    build(identifier, attributes, None, display, &["source.imageblob"])
+}
+
+/// A revision of a Git repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Git {
+    /// Its address.
+    pub repository: String,
+    /// Branch, tag or commit; empty is the repository's own choice.
+    pub revision: String,
+    /// A folder in it; empty is all of it.
+    pub folder: String,
+    /// Whether the client's SSH agent is asked.
+    pub with_ssh_agent: bool,
+}
+
+impl Git {
+    /// The tree.
+    pub fn build(&self, display: &Display) -> Output {
+        let (identifier, attributes) = (self.identifier(), self.attributes());
+        build(identifier, attributes, None, display, &["source.git", "source.git.fullurl"])
+    }
+
+    /// The identifier of the source: the address without its scheme, and what of the repository is meant.
+    pub(crate) fn identifier(&self) -> String {
+        let address = self.repository.split_once("://").map_or_else(
+            // `git@host:path` is written as an address.
+            || self.repository.rsplit('@').next().unwrap_or_default().replacen(':', "/", 1),
+            |(_, rest)| rest.to_owned(),
+        );
+        let what = match (self.revision.as_str(), self.folder.as_str()) {
+            ("", "") => String::new(),
+            (revision, "") => format!("#{revision}"),
+            (revision, folder) => format!("#{revision}:{folder}"),
+        };
+        format!("git://{address}{what}")
+    }
+
+    /// The attributes of the source, as Go's client sets them.
+    pub(crate) fn attributes(&self) -> BTreeMap<String, String> {
+        let mut attributes = BTreeMap::from([
+            ("git.fullurl".to_owned(), self.repository.clone()),
+            ("git.authheadersecret".to_owned(), "GIT_AUTH_HEADER".to_owned()),
+            ("git.authtokensecret".to_owned(), "GIT_AUTH_TOKEN".to_owned()),
+        ]);
+        if self.with_ssh_agent {
+            attributes.insert("git.mountsshsock".to_owned(), "default".to_owned());
+        }
+        attributes
+    }
+}
+
 /// A directory that the client offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Local {

@@ -22,6 +22,8 @@ pub struct Steps<'a> {
     pub root: &'a Output,
     /// What the image is for.
     pub platform: &'a Platform,
+    /// What stands in front of the steps' names, to tell those of several platforms apart.
+    pub label: &'a str,
     /// What the user asked for.
     pub request: &'a Request,
     /// What the daemon can do.
@@ -145,7 +147,8 @@ impl Steps<'_> {
         mounts.push(mount(path::NOTES, self.cache("notes", Sharing::Shared)));
         let caching = match task {
             Task::Tell { .. } => Caching::Allowed,
-            Task::Fetch(_) | Task::Apply(_) | Task::List => self.request.caching,
+            Task::Fetch(_) | Task::List => self.request.caching.fetch,
+            Task::Apply(_) => self.request.caching.apply,
         };
         let display = Display::named("[internal] write the task");
         let task = file::make_file(None, path::TASK_FILE, 0o444, &json, &display);
@@ -172,7 +175,8 @@ impl Steps<'_> {
             sandbox: self.request.sandbox.clone(),
             platform: self.platform.clone(),
         };
-        (exec.build(&Display { name: name.to_owned(), caching }), note)
+        let name = format!("{}{name}", self.label);
+        (exec.build(&Display { name, caching }), note)
     }
 }
 

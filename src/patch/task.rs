@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
 use crate::package::{Architecture, NamePattern, PackageName};
-use crate::pkgdb::InstalledPackage;
+use crate::pkgdb::{Database, InstalledPackage};
 use crate::repository::rpm::RpmManager;
 use crate::request::OnUnreachable;
 use crate::threshold::Threshold;
@@ -222,6 +222,21 @@ impl FetchOutcome {
         upgrades().find(|upgrade| upgrade.architecture == package.architecture).or_else(|| {
             upgrades().find(|upgrade| upgrade.from.as_deref() == Some(package.version.as_str()))
         })
+    }
+
+    /// The versions that a package and its source will have; nothing for one that is not installed.
+    pub fn reached(
+        &self,
+        installed: &Database,
+        name: &PackageName,
+        architecture: &Architecture,
+    ) -> Option<(Version, Version)> {
+        let package = installed.get(name, architecture)?;
+        let Some(upgrade) = self.upgrade_of(package) else {
+            return Some((package.version.clone(), package.source.version.clone()));
+        };
+        let parse = |text| Version::parse(package.version.scheme(), text).ok();
+        Some((parse(&upgrade.to)?, parse(upgrade.source.as_ref().unwrap_or(&upgrade.to))?))
     }
 }
 

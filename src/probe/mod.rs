@@ -4,12 +4,9 @@
 
 use jiff::civil::Date;
 
-use crate::digest::Digest;
 use crate::distro::{self, Distro, DistroError, Family, OsRelease};
 use crate::gateway::file::read_optional_file;
-use crate::gateway::{Gateway, GatewayError, ImageSource, Ref};
-use crate::image::{ImageConfig, ImageConfigError};
-use crate::llb::{Display, Output, source};
+use crate::gateway::{Gateway, GatewayError, Ref, SolvedTree};
 use crate::package::PackageName;
 use crate::patch::Steps;
 use crate::patch::task::{Manager, Note, Repositories};
@@ -18,12 +15,9 @@ use crate::pkgdb::dpkg::DpkgError;
 use crate::pkgdb::rpm::RpmDatabaseError;
 use crate::pkgdb::{Database, InstalledPackage};
 use crate::platform::Platform;
-use crate::reference::ImageReference;
 use crate::repository::apk::ApkRepositoriesError;
 use crate::repository::apt::AptSourcesError;
 use crate::repository::rpm::RpmConfigurationError;
-use crate::request::context::Context;
-use crate::request::{ImageInput, Request};
 
 mod apk;
 mod dpkg;
@@ -39,32 +33,6 @@ const SMALL_FILE_LIMIT: u64 = 64 << 10;
 const DATABASE_LIMIT: u64 = 64 << 20;
 /// Largest file that configures a package manager.
 const CONFIGURATION_LIMIT: u64 = 1 << 20;
-
-/// The image to patch.
-#[derive(Clone, Debug)]
-pub struct TargetImage {
-    /// Its name without a digest; an image built by the client has none.
-    pub name: Option<ImageReference>,
-    /// What the name points to.
-    pub digest: Option<Digest>,
-    /// What it is patched for.
-    pub platform: Platform,
-    /// Its configuration.
-    pub config: ImageConfig,
-    /// Its root filesystem, to build upon.
-    pub root: Output,
-    /// Its root filesystem, to read.
-    pub tree: Ref,
-}
-
-/// A root filesystem to look at.
-#[derive(Clone, Copy, Debug)]
-pub struct Tree<'a> {
-    /// To read.
-    pub reading: &'a Ref,
-    /// To build upon, where reading is not enough.
-    pub output: &'a Output,
-}
 
 /// What an image is made of.
 #[derive(Clone, Debug)]
@@ -146,31 +114,9 @@ pub enum ProbeError {
     /// The daemon failed.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    /// The image is for another platform than the one asked for.
-    #[error("the image is for {found}, not for {wanted}")]
-    OtherPlatform {
-        /// What the user asked for.
-        wanted: Box<Platform>,
-        /// What the configuration says.
-        found: Box<Platform>,
-    },
-    /// The image cannot be found or loaded.
-    #[error("the image cannot be loaded: {name}: {source}")]
-    Unavailable {
-        /// Its name.
-        name: String,
-        /// The daemon's words.
-        source: GatewayError,
-    },
-    /// The configuration cannot be read.
-    #[error(transparent)]
-    Config(#[from] ImageConfigError),
-    /// The client did not send the input that a named context points to.
-    #[error("named context `image` points to input `{0}`, which the client did not send")]
-    NoInput(String),
-    /// An input is no image.
-    #[error("named context `image` points to input `{0}`, which has no image configuration")]
-    NoConfig(String),
+    /// Not an image of Linux.
+    #[error("images for {} cannot be patched", .0.os())]
+    OtherSystem(Box<Platform>),
     /// No `os-release`.
     #[error("the image has no os-release, so its distribution is unknown")]
     NoOsRelease,
@@ -239,67 +185,38 @@ fn list(names: &[PackageName]) -> String {
     names.iter().map(PackageName::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// Finds the image, pins what its name points to and reads its configuration.
-pub async fn image(gateway: &impl Gateway, request: &Request) -> Result<TargetImage, ProbeError> {
-    let wanted = request.platform.clone();
-    let platform = wanted.clone().unwrap_or_else(|| gateway.daemon().platform.clone());
-    let (name, digest, config, root) = match &request.image {
-        ImageInput::Named(reference) => {
-            let (reference, mode) = (reference.clone(), request.resolve_mode);
-            let source = ImageSource::Registry { reference: reference.clone(), mode };
-            let unavailable =
-                |source| ProbeError::Unavailable { name: reference.familiar(), source };
-            let resolved = gateway.resolve_image(&source, &platform).await.map_err(unavailable)?;
-            let pinned = match &resolved.digest {
-                Some(digest) => reference.with_digest(digest),
-                None => reference.clone(),
-            };
-            let display = Display::named(format!("load {}", reference.familiar()));
-            let root = source::image(&pinned, &platform, mode, &display);
-            let name = reference.without_digest();
-            (Some(name), resolved.digest, ImageConfig::parse(&resolved.config)?, root)
+impl ProbeError {
+    /// Whether the image is nothing that could be patched, rather than something that is broken.
+    pub fn is_unsupported(&self) -> bool {
+        match self {
+            Self::OtherSystem(_)
+            | Self::NoOsRelease
+            | Self::Distro(_)
+            | Self::NoDatabase(_)
+            | Self::NoPackageManager(_) => true,
+            Self::Gateway(_)
+            | Self::Database { .. }
+            | Self::List(..)
+            | Self::Unfinished { .. }
+            | Self::Interrupted(_)
+            | Self::NoRepositories(_)
+            | Self::ApkRepositories(_)
+            | Self::Sources(_)
+            | Self::RpmConfiguration(_) => false,
         }
-        ImageInput::Context(Context::OciLayout(layout)) => {
-            let source = ImageSource::OciLayout(layout.clone());
-            let unavailable =
-                |source| ProbeError::Unavailable { name: layout.name.clone(), source };
-            let resolved = gateway.resolve_image(&source, &platform).await.map_err(unavailable)?;
-            let root = layout.build(&platform, &Display::named("load image from OCI layout"));
-            (None, resolved.digest, ImageConfig::parse(&resolved.config)?, root)
-        }
-        ImageInput::Context(Context::Input(input, config)) => {
-            let mut inputs = gateway.inputs().await?;
-            let absent = || ProbeError::NoInput(input.clone());
-            let root = inputs.remove(input).flatten().ok_or_else(absent)?;
-            let config = config.as_ref().ok_or_else(|| ProbeError::NoConfig(input.clone()))?;
-            (None, None, ImageConfig::parse(config)?, root)
-        }
-        ImageInput::Context(Context::Local(name) | Context::Http(name)) => {
-            return Err(ProbeError::NoInput(name.clone()));
-        }
-        ImageInput::Context(Context::Image(reference)) => {
-            return Err(ProbeError::NoInput(reference.canonical()));
-        }
-    };
-    let tree = gateway.solve(&root).await?;
-    // A name may lead to an image for one other platform: what it says of itself counts.
-    let found = config.platform();
-    let machine = |platform: &Platform| format!("{}/{}", platform.os(), platform.architecture());
-    if let Some(wanted) = wanted.filter(|wanted| machine(wanted) != machine(&found)) {
-        let (wanted, found) = (Box::new(wanted), Box::new(found));
-        return Err(ProbeError::OtherPlatform { wanted, found });
     }
-    let platform = found;
-    Ok(TargetImage { name, digest, platform, config, root, tree })
 }
 
 /// Reads what the image is made of.
 pub async fn system(
     gateway: &impl Gateway,
-    image: Tree<'_>,
+    image: &SolvedTree,
     steps: &Steps<'_>,
 ) -> Result<Probe, ProbeError> {
-    let tree = image.reading;
+    let tree = &image.reading;
+    if steps.platform.os() != "linux" {
+        return Err(ProbeError::OtherSystem(Box::new(steps.platform.clone())));
+    }
     let os_release = os_release(gateway, tree).await?;
     let distro = distro::identify(&os_release)?;
     let system = match distro.family {
@@ -335,11 +252,11 @@ async fn os_release(gateway: &impl Gateway, tree: &Ref) -> Result<OsRelease, Pro
 /// The packages of a tree that was made from an image with this system.
 pub async fn database_of(
     gateway: &impl Gateway,
-    image: Tree<'_>,
+    image: &SolvedTree,
     steps: &Steps<'_>,
     system: &System,
 ) -> Result<Database, ProbeError> {
-    let tree = image.reading;
+    let tree = &image.reading;
     match system {
         System::Apk(system) => apk::database(gateway, tree, system).await,
         System::Dpkg(_) => dpkg::database(gateway, tree).await?.ok_or(dpkg::NO_DATABASE),

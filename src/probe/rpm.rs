@@ -4,7 +4,7 @@ use futures_util::future::try_join_all;
 
 use crate::distro::OsRelease;
 use crate::gateway::file::{exists, read_optional_directory, read_optional_file};
-use crate::gateway::{FileKind, FileStat, Gateway, GatewayError, Ref, read_file};
+use crate::gateway::{FileKind, FileStat, Gateway, GatewayError, Ref, SolvedTree, read_file};
 use crate::note;
 use crate::patch::Steps;
 use crate::patch::task::path;
@@ -15,7 +15,7 @@ use crate::repository::rpm::{
     FILES, FOLDERS, REPOSITORIES, RpmConfiguration, RpmManager, Variables,
 };
 
-use super::{CONFIGURATION_LIMIT, DATABASE_LIMIT, ProbeError, Tree};
+use super::{CONFIGURATION_LIMIT, DATABASE_LIMIT, ProbeError};
 
 /// An image of the rpm family with its own package manager.
 #[derive(Clone, Debug)]
@@ -71,12 +71,12 @@ impl RpmSystem {
 /// Reads what an image of the rpm family is made of.
 pub(super) async fn system(
     gateway: &impl Gateway,
-    image: Tree<'_>,
+    image: &SolvedTree,
     steps: &Steps<'_>,
     os_release: &OsRelease,
 ) -> Result<RpmSystem, ProbeError> {
     let ((manager, configuration), (path, reading)) =
-        tokio::try_join!(managed(gateway, image.reading), find_database(gateway, image.reading))?;
+        tokio::try_join!(managed(gateway, &image.reading), find_database(gateway, &image.reading))?;
     if !configuration.names_repositories() {
         let folder = configuration.repositories_folder();
         return Err(ProbeError::NoRepositories(folder.to_owned()));
@@ -197,14 +197,14 @@ async fn read(
 /// Has rpm list what its database's bytes do not tell, in a container.
 async fn installed(
     gateway: &impl Gateway,
-    image: Tree<'_>,
+    image: &SolvedTree,
     steps: &Steps<'_>,
     reading: Reading,
 ) -> Result<Database, ProbeError> {
     if let Reading::Parsed(database) = reading {
         return Ok(database);
     }
-    let list = steps.list(image.output).ok_or(NO_DATABASE)?;
+    let list = steps.list(&image.output).ok_or(NO_DATABASE)?;
     let listed = async {
         let tree = gateway.solve(&list.output).await?;
         read_file(gateway, &tree, path::LIST_IN_OUT, DATABASE_LIMIT).await
@@ -224,13 +224,13 @@ async fn installed(
 /// Reads the database of a tree that was made from an image with this system.
 pub(super) async fn database(
     gateway: &impl Gateway,
-    image: Tree<'_>,
+    image: &SolvedTree,
     steps: &Steps<'_>,
     system: &RpmSystem,
 ) -> Result<Database, ProbeError> {
     let path = system.database;
     let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
-    let entries = read_optional_directory(gateway, image.reading, folder).await?;
-    let reading = read(gateway, image.reading, path, &entries).await?;
+    let entries = read_optional_directory(gateway, &image.reading, folder).await?;
+    let reading = read(gateway, &image.reading, path, &entries).await?;
     installed(gateway, image, steps, reading).await
 }

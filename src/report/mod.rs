@@ -97,6 +97,8 @@ pub struct ReportedImage {
     pub diff_ids: Vec<Digest>,
     /// The digests by which registries know the image.
     pub repo_digests: Vec<Digest>,
+    /// The architecture that the image's configuration names.
+    pub architecture: Option<String>,
 }
 
 /// One vulnerability of one package.

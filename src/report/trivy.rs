@@ -105,6 +105,13 @@ struct RawMetadata {
     #[serde(rename = "DiffIDs")]
     diff_ids: Option<Digests>,
     repo_digests: Option<Digests>,
+    image_config: Option<Object<RawImageConfig>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawImageConfig {
+    architecture: Option<String>,
 }
 
 /// What Trivy calls a distribution that it could not make out (`pkg/scan/local/service.go`).
@@ -239,6 +246,7 @@ impl Folded {
                 image_id: metadata.image_id.and_then(|text| text.parse().ok()),
                 diff_ids: metadata.diff_ids.unwrap_or_default().0,
                 repo_digests: metadata.repo_digests.unwrap_or_default().0,
+                architecture: metadata.image_config.and_then(|Object(it)| it.architecture),
             },
             findings,
             library_findings: self.library_findings,

@@ -1,4 +1,5 @@
-//! The patch Dockerfile: comments, directives and `ARG` lines.
+//! The build file: a patch Dockerfile, of comments, directives and `ARG` lines, or any other Dockerfile, which
+//! another frontend builds and of which only its stages and its arguments' names are read here.
 //!
 //! The grammar is the Dockerfile's (reference, sections «Format», «Parser directives», «ARG»):
 //! instructions may span lines, words may be quoted, a default may use earlier arguments as
@@ -9,10 +10,40 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A build file as it was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BuildFile {
-    /// The `ARG`s in their order.
+    /// The `ARG`s in their order, those before the first other instruction.
     pub arguments: Vec<Argument>,
-    /// The first instruction that is no `ARG`: the name in upper case, and its line.
-    pub other_instruction: Option<(String, usize)>,
+    /// The image that `# syntax=` names.
+    pub syntax: Option<String>,
+    /// What `# check=` says.
+    pub check: Option<String>,
+    /// What else there is.
+    pub content: Content,
+}
+
+/// What a build file has beside comments and `ARG` lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Content {
+    /// Nothing: it is a patch Dockerfile.
+    #[default]
+    Options,
+    /// Stages: it is a Dockerfile that builds an image.
+    Dockerfile(Dockerfile),
+    /// What neither of them begins with.
+    Other {
+        /// The instruction's name in upper case.
+        instruction: String,
+        /// Where it stands, from 1.
+        line: usize,
+    },
+}
+
+/// A Dockerfile that builds an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dockerfile {
+    /// The names of its stages in lower case, in their order; a stage without one has its number.
+    pub stages: Vec<String>,
+    /// Every argument that it declares anywhere.
+    pub declared: BTreeSet<String>,
 }
 
 /// One argument that an `ARG` line declares.
@@ -54,24 +85,46 @@ impl BuildFile {
             let line = before.split(|byte| *byte == b'\n').count();
             BuildFileError { line, problem: "not UTF-8 text".to_owned() }
         })?;
-        let mut file = Self::default();
-        for (line, text) in logical_lines(text) {
-            let (keyword, rest) = text.split_once(char::is_whitespace).unwrap_or((&text, ""));
-            if keyword.eq_ignore_ascii_case("ARG") {
-                for word in words(rest).map_err(|problem| BuildFileError { line, problem })? {
-                    file.arguments.push(argument(&word, line)?);
+        let Directives { escape, syntax, check } = directives(text);
+        let mut file = Self { syntax, check, ..Self::default() };
+        let lines = logical_lines(text, escape);
+        let mut malformed = None;
+        for (position, (line, text)) in lines.iter().enumerate() {
+            let (keyword, rest) = instruction(text);
+            match keyword.as_str() {
+                "ARG" => match arguments(rest, *line) {
+                    Ok(arguments) => file.arguments.extend(arguments),
+                    Err(error) => malformed = malformed.or(Some(error)),
+                },
+                "FROM" => {
+                    let rest = lines.get(position..).unwrap_or_default();
+                    let mut dockerfile = Dockerfile::scan(rest);
+                    dockerfile.declared.extend(file.arguments.iter().map(|it| it.name.clone()));
+                    file.content = Content::Dockerfile(dockerfile);
+                    // What is wrong with it is for the frontend to say that builds it.
+                    return Ok(file);
                 }
-            } else {
-                // What follows belongs to another grammar: heredocs, for one.
-                file.other_instruction = Some((keyword.to_ascii_uppercase(), line));
-                break;
+                _ => {
+                    file.content = Content::Other { instruction: keyword, line: *line };
+                    break;
+                }
             }
         }
-        Ok(file)
+        malformed.map_or(Ok(file), Err)
+    }
+
+    /// The Dockerfile that this is, if it is one that builds an image.
+    pub fn dockerfile(&self) -> Option<&Dockerfile> {
+        match &self.content {
+            Content::Dockerfile(dockerfile) => Some(dockerfile),
+            Content::Options | Content::Other { .. } => None,
+        }
     }
 
     /// The values of all arguments: `given` wins over a default. Also the names that a default
     /// uses.
+    ///
+    /// A default of a Dockerfile that cannot be expanded here has no value: its grammar is larger than ours.
     pub fn values(&self, given: &Values) -> Result<(Values, BTreeSet<String>), BuildFileError> {
         let mut values = Values::new();
         let mut used = BTreeSet::new();
@@ -79,8 +132,11 @@ impl BuildFile {
             let value = match (given.get(name), default) {
                 (Some(given), _) => given.clone(),
                 (None, None) => continue,
-                (None, Some(default)) => expand(default, &values, &mut used)
-                    .map_err(|problem| BuildFileError { line: *line, problem })?,
+                (None, Some(default)) => match expand(default, &values, &mut used) {
+                    Ok(value) => value,
+                    Err(_) if self.dockerfile().is_some() => continue,
+                    Err(problem) => return Err(BuildFileError { line: *line, problem }),
+                },
             };
             values.insert(name.clone(), value);
         }
@@ -93,27 +149,100 @@ impl BuildFile {
     }
 }
 
-/// The character that continues a line and quotes the next one: `\`, or as the directive
-/// `# escape=` says. Only the directives' table of the Dockerfile reference is meant here, so
-/// the first line that is none ends the scan.
-fn escape_character(text: &str) -> char {
+impl Dockerfile {
+    /// Reads the lines from the first `FROM` on.
+    fn scan(lines: &[LogicalLine]) -> Self {
+        let mut found = Self::default();
+        let mut heredocs: Vec<String> = Vec::new();
+        for (_, text) in lines {
+            if let Some(end) = heredocs.first() {
+                if text == end {
+                    heredocs.remove(0);
+                }
+                continue;
+            }
+            let (keyword, rest) = instruction(text);
+            match keyword.as_str() {
+                "FROM" => {
+                    let words: Vec<&str> = rest.split_whitespace().collect();
+                    let name = match words.as_slice() {
+                        [.., word, name] if word.eq_ignore_ascii_case("AS") => {
+                            name.to_ascii_lowercase()
+                        }
+                        _ => found.stages.len().to_string(),
+                    };
+                    found.stages.push(name);
+                }
+                "ARG" => {
+                    let arguments = rest.split_whitespace();
+                    let names = arguments.filter_map(|word| word.split('=').next());
+                    found.declared.extend(names.map(ToOwned::to_owned));
+                }
+                "RUN" | "COPY" | "ADD" => heredocs = heredoc_ends(rest),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// The name of an instruction in upper case, and what follows it.
+fn instruction(line: &str) -> (String, &str) {
+    let (keyword, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    (keyword.to_ascii_uppercase(), rest)
+}
+
+/// The lines that end the heredocs which begin in this one (`<<EOF`, `<<-"EOF"`).
+fn heredoc_ends(text: &str) -> Vec<String> {
+    let starts = text.match_indices("<<");
+    starts
+        .filter_map(|(start, mark)| {
+            let rest = text.get(start + mark.len()..)?;
+            let rest = rest.strip_prefix('-').unwrap_or(rest).trim_start_matches(['"', '\'']);
+            let end = rest.find(|next: char| !(next.is_ascii_alphanumeric() || next == '_'));
+            let name = rest.get(..end.unwrap_or(rest.len()))?;
+            (!name.is_empty()).then(|| name.to_owned())
+        })
+        .collect()
+}
+
+/// The arguments that an `ARG` declares.
+fn arguments(text: &str, line: usize) -> Result<Vec<Argument>, BuildFileError> {
+    let words = words(text).map_err(|problem| BuildFileError { line, problem })?;
+    words.iter().map(|word| argument(word, line)).collect()
+}
+
+/// What the directives at the top say.
+struct Directives {
+    /// The character that continues a line and quotes the next one.
+    escape: char,
+    syntax: Option<String>,
+    check: Option<String>,
+}
+
+/// Only the directives' table of the Dockerfile reference is meant here, so the first line that is none ends
+/// the scan.
+fn directives(text: &str) -> Directives {
+    let mut found = Directives { escape: '\\', syntax: None, check: None };
     for line in text.lines() {
         let Some((name, value)) =
             line.trim_start().strip_prefix('#').and_then(|directive| directive.split_once('='))
         else {
             break;
         };
+        let value = value.trim();
         match name.trim().to_ascii_lowercase().as_str() {
-            "escape" if value.trim() == "`" => return '`',
-            "syntax" | "escape" | "check" => {}
+            "escape" if value == "`" => found.escape = '`',
+            "escape" => {}
+            "syntax" => found.syntax = value.split_whitespace().next().map(ToOwned::to_owned),
+            "check" => found.check = Some(value.to_owned()),
             _ => break,
         }
     }
-    '\\'
+    found
 }
 
-fn logical_lines(text: &str) -> Vec<LogicalLine> {
-    let escape = escape_character(text);
+fn logical_lines(text: &str, escape: char) -> Vec<LogicalLine> {
     let mut lines = Vec::new();
     let mut open: Option<LogicalLine> = None;
     for (number, line) in (1..).zip(text.lines()) {
@@ -321,9 +450,25 @@ mod tests {
 
     #[test]
     fn the_first_other_instruction_ends_the_scan() {
-        let file = BuildFile::parse(b"ARG A=1\nfrom x\nRUN <<E\nARG\nE").unwrap();
-        assert_eq!(file.other_instruction, Some(("FROM".to_owned(), 2)));
+        let file = BuildFile::parse(b"ARG A=1\nrun x\nRUN <<E\nARG\nE").unwrap();
+        assert_eq!(file.content, Content::Other { instruction: "RUN".to_owned(), line: 2 });
         assert_eq!(file.arguments.len(), 1);
+    }
+
+    #[test]
+    fn a_dockerfile_tells_its_stages_and_arguments() {
+        let text = "# syntax=a:1 x\n# check=error=true\nARG A=${B#x}\nFROM a AS Build\nARG C=1 D\n\
+                    RUN <<E cat <<-'F'\nARG G\nE\nFROM b\nF\nFROM --platform=x build\nARG H";
+        let file = BuildFile::parse(text.as_bytes()).unwrap();
+        let dockerfile = file.dockerfile().unwrap();
+        assert_eq!(dockerfile.stages, ["build", "1"]);
+        let declared: Vec<&str> = dockerfile.declared.iter().map(String::as_str).collect();
+        assert_eq!(declared, ["A", "C", "D", "H"]);
+        assert_eq!(
+            (file.syntax.as_deref(), file.check.as_deref()),
+            (Some("a:1"), Some("error=true"))
+        );
+        assert!(file.values(&Values::new()).unwrap().0.is_empty());
     }
 
     #[test]

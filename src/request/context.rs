@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 
-use crate::llb::source::OciLayout;
+use crate::llb::source::{Git, OciLayout};
 use crate::platform::Platform;
 use crate::reference::ImageReference;
 
@@ -24,6 +24,8 @@ pub enum Context {
     Input(String, Option<Vec<u8>>),
     /// A file on a web server, alone in its tree under the name `context`.
     Http(String),
+    /// A revision of a Git repository.
+    Git(Git),
 }
 
 /// Why a named context cannot be used.
@@ -32,14 +34,6 @@ pub enum ContextError {
     /// The value does not follow its scheme.
     #[error("named context `{name}` is malformed: {value}")]
     Malformed {
-        /// Its name.
-        name: String,
-        /// Its value.
-        value: String,
-    },
-    /// Contexts from Git.
-    #[error("named context `{name}` comes from Git, which is not supported yet: {value}")]
-    Git {
         /// Its name.
         name: String,
         /// Its value.
@@ -82,22 +76,43 @@ pub fn named(
             })
         }
         "input" => Context::Input(rest.to_owned(), input_config(environment, rest)),
-        "git" | "ssh" => {
-            return Err(ContextError::Git { name: name.to_owned(), value: value.to_owned() });
-        }
-        "http" | "https" if is_git(value) => {
-            return Err(ContextError::Git { name: name.to_owned(), value: value.to_owned() });
-        }
-        "http" | "https" => Context::Http(value.to_owned()),
-        _ => return Err(malformed()),
+        _ => remote(value).ok_or_else(malformed)?,
     };
     Ok(Some(context))
 }
 
-/// Whether a web address means a Git repository (`….git`, with a fragment or a query perhaps).
-fn is_git(url: &str) -> bool {
-    let end = url.find(['#', '?']).unwrap_or(url.len());
-    url.get(..end).is_some_and(|path| path.ends_with(".git"))
+/// What an address stands for; nothing when it is none.
+///
+/// As the Dockerfile frontend decides (`frontend/dockerui/context.go`): `….git` behind a web address is a repository.
+pub fn remote(address: &str) -> Option<Context> {
+    let (before, fragment) = match address.split_once('#') {
+        Some((before, fragment)) => (before, fragment),
+        None => (address, ""),
+    };
+    let (repository, query) = before.split_once('?').unwrap_or((before, ""));
+    let is_web = ["http://", "https://"].iter().any(|scheme| repository.starts_with(scheme));
+    let is_ssh = repository.starts_with("ssh://") || repository.starts_with("git@");
+    if !(is_ssh || repository.starts_with("git://") || is_web && repository.ends_with(".git")) {
+        return is_web.then(|| Context::Http(address.to_owned()));
+    }
+    let (revision, folder) = fragment.split_once(':').unwrap_or((fragment, ""));
+    let mut git = Git {
+        repository: repository.to_owned(),
+        revision: revision.to_owned(),
+        folder: folder.trim_matches('/').to_owned(),
+        with_ssh_agent: is_ssh,
+    };
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=')? {
+            ("ref" | "checksum" | "commit", value) => value.clone_into(&mut git.revision),
+            ("tag", value) => git.revision = format!("refs/tags/{value}"),
+            ("branch", value) => git.revision = format!("refs/heads/{value}"),
+            ("subdir", value) => value.trim_matches('/').clone_into(&mut git.folder),
+            ("keep-git-dir" | "submodules", _) => {}
+            _ => return None,
+        }
+    }
+    Some(Context::Git(git))
 }
 
 /// The image configuration that came with an input, in option `input-metadata:<input>`.
@@ -129,8 +144,25 @@ mod tests {
         };
         assert_eq!((layout.store.as_str(), layout.digest.as_str()), ("store", digest.as_str()));
         assert!(matches!(parse("https://example.org/a.json"), Ok(Some(Context::Http(_)))));
-        assert!(matches!(parse("https://example.org/a.git#x"), Err(ContextError::Git { .. })));
-        assert!(matches!(parse("git://x/y"), Err(ContextError::Git { .. })));
+        for (text, repository, revision, folder) in [
+            ("https://example.org/a.git#x:b/c", "https://example.org/a.git", "x", "b/c"),
+            (
+                "https://example.org/a.git?tag=1&subdir=b",
+                "https://example.org/a.git",
+                "refs/tags/1",
+                "b",
+            ),
+            ("git://x/y", "git://x/y", "", ""),
+            ("git@example.org:a/b.git#main", "git@example.org:a/b.git", "main", ""),
+        ] {
+            let Ok(Some(Context::Git(git))) = parse(text) else { panic!("{text}") };
+            let found = (git.repository.as_str(), git.revision.as_str(), git.folder.as_str());
+            assert_eq!(found, (repository, revision, folder), "{text}");
+        }
+        assert!(matches!(
+            parse("https://example.org/a.git?x=1"),
+            Err(ContextError::Malformed { .. })
+        ));
         assert!(matches!(parse("oci-layout://store"), Err(ContextError::Malformed { .. })));
         assert!(matches!(parse("ftp://x"), Err(ContextError::Malformed { .. })));
         assert!(matches!(parse("docker-image://A B"), Err(ContextError::Malformed { .. })));

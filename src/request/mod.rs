@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
+use crate::image::ImageConfig;
 use crate::llb::Caching;
 use crate::llb::exec::{Network, Sandbox};
-use crate::llb::source::ResolveMode;
+use crate::llb::source::{OciLayout, ResolveMode};
 use crate::package::{NamePattern, PackageName};
 use crate::platform::Platform;
 use crate::reference::ImageReference;
@@ -29,8 +31,10 @@ use context::Context;
 /// Everything a build was asked to do.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The image to patch.
-    pub image: ImageInput,
+    /// Where the image to patch comes from.
+    pub origin: Origins,
+    /// What to return.
+    pub target: Target,
     /// What to upgrade.
     pub wanted: Wanted,
     /// What never to touch.
@@ -43,16 +47,20 @@ pub struct Request {
     pub on_up_to_date: OnUpToDate,
     /// What to do when the release is past its end of life.
     pub on_end_of_life: OnEndOfLife,
+    /// What to do with an image that cannot be patched.
+    pub on_unsupported: OnUnsupported,
     /// When cached work counts as stale.
     pub refresh: Refresh,
-    /// Seconds since 1970 that everything new gets as its time.
-    pub source_date_epoch: Option<i64>,
-    /// What to patch the image for; `None` is the daemon's own platform.
-    pub platform: Option<Platform>,
+    /// The time that everything new gets.
+    pub source_date_epoch: SourceDateEpoch,
+    /// What to patch the image for.
+    pub platforms: Platforms,
+    /// Whether the result is an index even if it has one platform.
+    pub always_index: bool,
     /// Where images are looked for.
     pub resolve_mode: ResolveMode,
-    /// `--no-cache`.
-    pub caching: Caching,
+    /// `--no-cache`, `--no-cache-filter`.
+    pub caching: StepCaching,
     /// `--network`, for the step that has one.
     pub network: Network,
     /// What every container gets.
@@ -63,13 +71,117 @@ pub struct Request {
     pub cache_namespace: Option<String>,
 }
 
-/// Where the image to patch comes from.
+impl Request {
+    /// Seconds since 1970 that everything new of an image gets as its time, if they are asked for.
+    pub fn epoch_of(&self, config: &ImageConfig) -> Option<i64> {
+        match self.source_date_epoch {
+            SourceDateEpoch::Unset => None,
+            SourceDateEpoch::Seconds(seconds) => Some(seconds),
+            SourceDateEpoch::Image => config.created().map(Timestamp::as_second),
+        }
+    }
+}
+
+/// Where an image to patch comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ImageInput {
+pub enum Origin {
     /// A name, from `IMAGE` or from a named context.
     Named(ImageReference),
-    /// A named context of another kind.
-    Context(Context),
+    /// A layout of the client.
+    OciLayout(OciLayout),
+    /// A tree that the client had built.
+    Input {
+        /// Its name.
+        name: String,
+        /// Its image configuration.
+        config: Option<Vec<u8>>,
+    },
+    /// What the build file builds.
+    Dockerfile(NestedBuild),
+}
+
+/// The origins of a build's images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origins {
+    /// The one of every platform that has none of its own.
+    pub general: Option<Origin>,
+    /// Those that a named context gives for single platforms.
+    pub by_platform: BTreeMap<Platform, Origin>,
+}
+
+impl Origins {
+    /// The origin of the image for this platform.
+    pub fn of(&self, platform: &Platform) -> Option<&Origin> {
+        self.by_platform.get(platform).or(self.general.as_ref())
+    }
+}
+
+/// The build of the Dockerfile that the build file is, by another frontend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NestedBuild {
+    /// The frontend's name in the daemon: `dockerfile.v0`, or `gateway.v0` for one that is an image.
+    pub frontend: &'static str,
+    /// Its options.
+    pub options: BTreeMap<String, String>,
+}
+
+/// What a build is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Platforms {
+    /// The daemon's own platform, or the one that a named image has.
+    Own,
+    /// These, in the order given; never empty.
+    Listed(Vec<Platform>),
+    /// Every platform of the image's index.
+    All,
+}
+
+/// What a build returns (`--target`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The patched image.
+    Image,
+    /// What was done, as files.
+    Report,
+    /// What would be done, as files.
+    Plan,
+    /// The files of the patch's layer.
+    Layer,
+}
+
+impl Target {
+    /// Every target with its name and its meaning.
+    pub const TABLE: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Image, "image", "the patched image"),
+        (Self::Report, "report", "what was done: patch.json and summary.md"),
+        (Self::Plan, "plan", "what would be done, with nothing changed: patch.json and summary.md"),
+        (Self::Layer, "layer", "the files of the patch layer alone"),
+    ];
+
+    /// The target of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::TABLE.iter().find(|(_, known, _)| *known == name).map(|(target, ..)| *target)
+    }
+}
+
+/// Whose cached results may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepCaching {
+    /// Those of fetch.
+    pub fetch: Caching,
+    /// Those of apply.
+    pub apply: Caching,
+}
+
+/// The time that everything new gets (`SOURCE_DATE_EPOCH`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceDateEpoch {
+    /// The time of the build.
+    Unset,
+    /// Seconds since 1970.
+    Seconds(i64),
+    /// When the original image was made.
+    Image,
 }
 
 /// What to upgrade.
@@ -143,6 +255,15 @@ pub enum OnEndOfLife {
     Fail,
     /// Say nothing.
     Ignore,
+}
+
+/// An image has no packages, or is of a distribution that we do not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUnsupported {
+    /// The build fails.
+    Fail,
+    /// It comes back as it was, with a warning.
+    Keep,
 }
 
 /// When cached work counts as stale.

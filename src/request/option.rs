@@ -27,6 +27,12 @@ pub enum Key {
     OnUpToDate,
     /// What to do when the release is past its end of life.
     OnEol,
+    /// What to do with an image that cannot be patched.
+    OnUnsupported,
+    /// The frontend that builds a Dockerfile.
+    DockerfileSyntax,
+    /// What to return.
+    Output,
     /// The image that has the tools which the target lacks.
     ToolsImage,
     /// When cached work counts as stale.
@@ -174,6 +180,32 @@ pub static TABLE: &[Row] = &[
         help: "if the release is past its end of life: warn, fail the build, or ignore it",
     },
     Row {
+        key: Key::OnUnsupported,
+        name: "ON_UNSUPPORTED",
+        alias: None,
+        values: Values::Words(&["fail", "keep"]),
+        default: "fail",
+        help: "if an image has no packages or its distribution is unknown: fail the build, or return it \
+               unchanged with a warning",
+    },
+    Row {
+        key: Key::DockerfileSyntax,
+        name: "DOCKERFILE_SYNTAX",
+        alias: None,
+        values: Values::Text("reference"),
+        default: "",
+        help: "the frontend that builds a Dockerfile with `FROM`, such as `docker/dockerfile:1-labs`; \
+               without one, BuildKit's own",
+    },
+    Row {
+        key: Key::Output,
+        name: "OUTPUT",
+        alias: None,
+        values: Values::Words(&["image", "report", "plan", "layer"]),
+        default: "image",
+        help: "as `--target`: what to return, where `--target` names a stage of the Dockerfile",
+    },
+    Row {
         key: Key::ToolsImage,
         name: "TOOLS_IMAGE",
         alias: None,
@@ -193,29 +225,34 @@ pub static TABLE: &[Row] = &[
         key: Key::SourceDateEpoch,
         name: "SOURCE_DATE_EPOCH",
         alias: None,
-        values: Values::Text("seconds"),
+        values: Values::Text("seconds, or image"),
         default: "",
-        help: "timestamp for everything new in the layer and the configuration, for reproducible results",
+        help: "timestamp for everything new in the layer and the configuration, for reproducible results; \
+               `image` is the original image's own",
     },
     Row {
         key: Key::Platform,
         name: "PLATFORM",
         alias: Some(alias("platform")),
-        values: Values::Text("os/architecture"),
+        values: Values::Text("os/architecture,… or all"),
         default: "",
-        help: "as `--platform`: what to patch the image for",
+        help: "as `--platform`: what to patch the image for; `all` is every platform of the image",
     },
 ];
 
-/// The option that has this name or this alias.
+/// What stands in front of an option's name where the plain name belongs to somebody else's Dockerfile.
+pub const PREFIX: &str = "SUTURE_";
+
+/// The option that has this name, with or without our prefix, or this alias.
 pub fn find(name: &str) -> Option<&'static Row> {
-    TABLE
-        .iter()
-        .find(|row| row.name == name || row.alias.as_ref().is_some_and(|alias| alias.name == name))
+    let own = name.strip_prefix(PREFIX).unwrap_or(name);
+    let is_alias = |row: &Row| row.alias.as_ref().is_some_and(|alias| alias.name == name);
+    TABLE.iter().find(|row| row.name == own || is_alias(row))
 }
 
 /// The option's name that a wrong one was probably meant to be: at most a third of it differs.
 pub fn nearest(name: &str) -> Option<&'static str> {
+    let name = name.strip_prefix(PREFIX).unwrap_or(name);
     TABLE
         .iter()
         .flat_map(|row| [Some(row.name), row.alias.as_ref().map(|alias| alias.name)])

@@ -10,13 +10,14 @@ use crate::package::NamePattern;
 use crate::platform::Platform;
 use crate::report::ReportFormat;
 
-use super::build_file::{self, BuildFile};
-use super::context::{self, Context, ContextError};
+use super::build_file::{self, BuildFile, Content};
+use super::context::{self, Context};
 use super::environment::Environment;
 use super::option::{self, Key, Row, Values};
 use super::{
-    CacheImport, ImageInput, OnEndOfLife, OnUnmet, OnUnreachable, OnUpToDate, Problem, Refresh,
-    ReportLocation, Request, Understood, Wanted, WantedPackage,
+    CacheImport, NestedBuild, OnEndOfLife, OnUnmet, OnUnreachable, OnUnsupported, OnUpToDate,
+    Origin, Origins, Platforms, Problem, Refresh, ReportLocation, Request, SourceDateEpoch,
+    StepCaching, Target, Understood, Wanted, WantedPackage,
 };
 
 /// Build arguments that belong to Docker or `BuildKit` and not to us.
@@ -35,8 +36,10 @@ pub fn understand(
     reader.refuse_unknown_names();
     reader.refuse_what_is_not_there_yet();
     reader.problems.extend(cache_imports(environment).err());
-    let platform = reader.platform();
-    let image = reader.image(platform.as_ref());
+    let platforms = reader.platforms();
+    let origin = reader.origins();
+    let target = reader.target();
+    let always_index = reader.always_index(&platforms);
     let wanted = reader.wanted();
     let exclude = reader.names(Key::Exclude);
     let on_unmet = reader.choice(
@@ -63,19 +66,31 @@ pub fn understand(
         ],
         OnEndOfLife::Warn,
     );
-    let source_date_epoch = reader.parsed(Key::SourceDateEpoch);
-    let (Some(image), true) = (image, reader.problems.is_empty()) else {
+    let on_unsupported = reader.choice(
+        Key::OnUnsupported,
+        &[("fail", OnUnsupported::Fail), ("keep", OnUnsupported::Keep)],
+        OnUnsupported::Fail,
+    );
+    let source_date_epoch = reader.source_date_epoch();
+    let (Some(origin), true) = (origin, reader.problems.is_empty()) else {
         reader.problems.sort_by_key(|problem| problem.line);
         return Err(reader.problems);
     };
     let request = Request {
-        image,
+        // What the Dockerfile's frontend has set is not set again.
+        labels: match &origin.general {
+            Some(Origin::Dockerfile(_)) => BTreeMap::new(),
+            _ => with_prefix(environment, "label:"),
+        },
+        origin,
+        target,
         wanted,
         exclude,
         on_unmet,
         on_unreachable,
         on_up_to_date,
         on_end_of_life,
+        on_unsupported,
         refresh: match reader.text(Key::Refresh).as_str() {
             "auto" => Refresh::Auto,
             "always" => Refresh::Always,
@@ -83,31 +98,19 @@ pub fn understand(
             key => Refresh::Key(key.to_owned()),
         },
         source_date_epoch,
-        platform,
+        platforms,
+        always_index,
         resolve_mode: match environment.option("image-resolve-mode") {
             Some("pull") => ResolveMode::Pull,
             Some("local") => ResolveMode::PreferLocal,
             _ => ResolveMode::Default,
         },
-        // The value names stages of a Dockerfile; ours has one, the result.
-        caching: match environment.option("no-cache") {
-            Some(stages) if stages.is_empty() || stages.split(',').any(|one| one == "image") => {
-                Caching::Ignored
-            }
-            _ => Caching::Allowed,
-        },
+        caching: step_caching(environment),
         network: match environment.option("force-network-mode") {
             Some("host") => Network::Host,
             _ => Network::Sandbox,
         },
         sandbox: reader.sandbox(),
-        labels: environment
-            .options
-            .iter()
-            .filter_map(|(key, value)| {
-                Some((key.strip_prefix("label:")?.to_owned(), value.clone()))
-            })
-            .collect(),
         cache_namespace: environment
             .option("build-arg:BUILDKIT_CACHE_MOUNT_NS")
             .map(ToOwned::to_owned),
@@ -141,14 +144,8 @@ impl<'a> Reader<'a> {
             problems: Vec::new(),
             notices: Vec::new(),
         };
-        let arguments: build_file::Values = environment
-            .options
-            .iter()
-            .filter_map(|(key, value)| {
-                Some((key.strip_prefix("build-arg:")?.to_owned(), value.clone()))
-            })
-            .collect();
-        let in_file = match build_file.values(&arguments) {
+        let mut arguments: build_file::Values = with_prefix(environment, "build-arg:");
+        let mut in_file = match build_file.values(&arguments) {
             Ok((values, used)) => {
                 reader.used_by_defaults = used;
                 values
@@ -158,6 +155,14 @@ impl<'a> Reader<'a> {
                 build_file::Values::new()
             }
         };
+        if let Some(dockerfile) = build_file.dockerfile() {
+            // A plain name that a Dockerfile declares is its own.
+            let is_ours = |name: &String| {
+                name.starts_with(option::PREFIX) || !dockerfile.declared.contains(name)
+            };
+            arguments.retain(|name, _| is_ours(name));
+            in_file.retain(|name, _| is_ours(name));
+        }
         for row in option::TABLE {
             if let Some(given) = reader.look_up(row, &arguments, &in_file) {
                 reader.given.insert(row.key, given);
@@ -189,9 +194,12 @@ impl<'a> Reader<'a> {
                 let known = alias.words.iter().find(|(there, _)| there == value);
                 Some((alias.name, known.map_or(value.clone(), |(_, here)| (*here).to_owned())))
             });
-            let found = own.get(row.name).map(|value| (row.name, value.clone())).or(other);
+            let prefixed = format!("{}{}", option::PREFIX, row.name);
+            let named = |name: &str| Some((name.to_owned(), own.get(name)?.clone()));
+            let other = other.map(|(name, value)| (name.to_owned(), value));
+            let found = named(&prefixed).or_else(|| named(row.name)).or(other);
             if let Some((name, value)) = found.filter(|(_, value)| !value.is_empty()) {
-                let line = if is_file { self.build_file.line_of(name) } else { None };
+                let line = if is_file { self.build_file.line_of(&name) } else { None };
                 return Some(Given { value, line });
             }
         }
@@ -207,23 +215,23 @@ impl<'a> Reader<'a> {
     }
 
     fn refuse_other_instructions(&mut self) {
-        let Some((instruction, line)) = self.build_file.other_instruction.clone() else { return };
-        if instruction == "FROM" {
-            let what = "building a Dockerfile and patching its result is not supported yet";
-            self.not_yet(what.to_owned(), Some(line));
-        } else {
-            let message =
-                format!("`{instruction}` in a patch Dockerfile, which has comments and `ARG` only");
-            self.problem(Code::BuildFile, message, None, Some(line));
-        }
+        let Content::Other { instruction, line } = &self.build_file.content else { return };
+        let message = format!(
+            "`{instruction}` in a build file that has no `FROM`: a patch Dockerfile has comments and `ARG` only"
+        );
+        self.problem(Code::BuildFile, message, None, Some(*line));
     }
 
     fn refuse_unknown_names(&mut self) {
+        let is_dockerfile = self.build_file.dockerfile().is_some();
+        // What a Dockerfile has is its own, but for what begins as ours do.
+        let is_ours = |name: &str| !is_dockerfile || name.starts_with(option::PREFIX);
         for argument in &self.build_file.arguments {
             let name = &argument.name;
             if option::find(name).is_some()
                 || self.used_by_defaults.contains(name)
                 || is_foreign(name)
+                || !is_ours(name)
             {
                 continue;
             }
@@ -236,10 +244,11 @@ impl<'a> Reader<'a> {
             if option::find(name).is_some()
                 || is_foreign(name)
                 || self.build_file.line_of(name).is_some()
+                || !is_ours(name)
             {
                 continue;
             }
-            if option::nearest(name).is_some() {
+            if option::nearest(name).is_some() || name.starts_with(option::PREFIX) {
                 let (message, hint) = unknown(name);
                 self.problems.push(Problem {
                     code: Code::UnknownOption,
@@ -260,25 +269,6 @@ impl<'a> Reader<'a> {
     }
 
     fn refuse_what_is_not_there_yet(&mut self) {
-        if let Some(target) = self.environment.option("target").filter(|it| !it.is_empty()) {
-            match target {
-                "image" => {}
-                "report" | "plan" | "layer" => {
-                    self.not_yet(format!("target `{target}` is not supported yet"), None);
-                }
-                _ => self.problem(
-                    Code::OptionValue,
-                    format!("no such target: {target}"),
-                    Some("the target is `image`".to_owned()),
-                    None,
-                ),
-            }
-        }
-        if self.environment.option("multi-platform").is_some_and(is_true)
-            || self.environment.option("build-arg:BUILDKIT_MULTI_PLATFORM").is_some_and(is_true)
-        {
-            self.not_yet("a multi-platform result is not supported yet".to_owned(), None);
-        }
         if self.environment.option("force-network-mode") == Some("none") {
             let hint =
                 "the network is for fetching alone; the step that changes the image has none";
@@ -371,46 +361,137 @@ impl<'a> Reader<'a> {
         names
     }
 
-    fn platform(&mut self) -> Option<Platform> {
-        let given = self.given.get(&Key::Platform)?.value.clone();
-        if given.contains(',') {
-            let line = self.line(Key::Platform);
-            self.not_yet(format!("several platforms are not supported yet: {given}"), line);
-            return None;
+    fn platforms(&mut self) -> Platforms {
+        let Some(Given { value, line }) = self.given.get(&Key::Platform).cloned() else {
+            return Platforms::Own;
+        };
+        if value == "all" {
+            if let Some(listed) = self.environment.option("platform").filter(|it| *it != "all") {
+                let message = format!("`PLATFORM=all` and --platform={listed} exclude each other");
+                self.problem(Code::OptionValue, message, None, line);
+            }
+            if self.build_file.dockerfile().is_some() {
+                let message = "`PLATFORM=all` is for an image that exists, not for a Dockerfile";
+                let hint = "name the platforms: --platform linux/amd64,linux/arm64";
+                self.problem(Code::OptionValue, message.to_owned(), Some(hint.to_owned()), line);
+            }
+            return Platforms::All;
         }
-        self.parsed(Key::Platform)
+        let mut platforms: Vec<Platform> = Vec::new();
+        for text in value.split(',').map(str::trim) {
+            match text.parse() {
+                Ok(platform) if !platforms.contains(&platform) => platforms.push(platform),
+                Ok(_) => {}
+                Err(_) => self.bad_value(Key::Platform, text),
+            }
+        }
+        if platforms.is_empty() { Platforms::Own } else { Platforms::Listed(platforms) }
+    }
+
+    /// Whether one platform makes an index, too.
+    fn always_index(&mut self, platforms: &Platforms) -> bool {
+        let argument = self.environment.option("build-arg:BUILDKIT_MULTI_PLATFORM");
+        let Some(given) = self.environment.option("multi-platform").or(argument) else {
+            return false;
+        };
+        if !is_true(given) && matches!(platforms, Platforms::Listed(list) if list.len() > 1) {
+            let message = "several platforms make an index: multi-platform=false".to_owned();
+            self.problem(Code::OptionValue, message, None, None);
+        }
+        is_true(given)
+    }
+
+    fn target(&mut self) -> Target {
+        let stages = self.build_file.dockerfile().map(|it| it.stages.as_slice());
+        let asked = self.environment.option("target").unwrap_or_default().to_ascii_lowercase();
+        let is_stage = |stage: &String| *stage == asked || asked.parse::<usize>().is_ok();
+        let words: Vec<(&str, Target)> =
+            Target::TABLE.iter().map(|(target, name, _)| (*name, *target)).collect();
+        let output = self.choice(Key::Output, &words, Target::Image);
+        if asked.is_empty() || stages.is_some_and(|stages| stages.iter().any(is_stage)) {
+            return output;
+        }
+        if let Some(target) = Target::named(&asked) {
+            return target;
+        }
+        let ours = Target::TABLE.iter().map(|(_, name, _)| *name);
+        let names = stages.unwrap_or_default().iter().map(String::as_str);
+        let named = names.filter(|name| name.parse::<usize>().is_err());
+        let known: Vec<&str> = ours.chain(named).collect();
+        let hint = format!("targets are {}", known.join(", "));
+        self.problem(Code::OptionValue, format!("no such target: {asked}"), Some(hint), None);
+        output
+    }
+
+    fn source_date_epoch(&mut self) -> SourceDateEpoch {
+        match self.text(Key::SourceDateEpoch).trim() {
+            "" => SourceDateEpoch::Unset,
+            "image" => SourceDateEpoch::Image,
+            _ => {
+                let seconds = self.parsed(Key::SourceDateEpoch);
+                seconds.map_or(SourceDateEpoch::Unset, SourceDateEpoch::Seconds)
+            }
+        }
     }
 
     fn context(&mut self, name: &str, platform: Option<&Platform>) -> Option<Context> {
         match context::named(self.environment, name, platform) {
             Ok(context) => context,
             Err(error) => {
-                let code = match error {
-                    ContextError::Malformed { .. } => Code::OptionValue,
-                    ContextError::Git { .. } => Code::NotYet,
-                };
-                self.problem(code, error.to_string(), None, None);
+                self.problem(Code::OptionValue, error.to_string(), None, None);
                 None
             }
         }
     }
 
-    fn image(&mut self, platform: Option<&Platform>) -> Option<ImageInput> {
+    /// Where the images of the platforms come from; nothing when there is none, which is told.
+    fn origins(&mut self) -> Option<Origins> {
+        if self.build_file.dockerfile().is_some() {
+            let general = Some(Origin::Dockerfile(self.nested_build()));
+            return Some(Origins { general, by_platform: BTreeMap::new() });
+        }
         let before = self.problems.len();
-        match self.context("image", platform) {
-            Some(Context::Image(reference)) => return Some(ImageInput::Named(reference)),
-            Some(context @ (Context::OciLayout(_) | Context::Input(..))) => {
-                return Some(ImageInput::Context(context));
+        let mut by_platform = BTreeMap::new();
+        for platform in self.contexts_for_platforms("image") {
+            if let Some(context) = self.context("image", Some(&platform))
+                && let Some(origin) = self.origin(context)
+            {
+                by_platform.insert(platform, origin);
             }
-            Some(Context::Local(_) | Context::Http(_)) => {
+        }
+        let general = self.context("image", None).and_then(|context| self.origin(context));
+        if self.problems.len() > before {
+            return None;
+        }
+        let general = match general {
+            None if by_platform.is_empty() => Some(self.named_image()?),
+            other => other,
+        };
+        Some(Origins { general, by_platform })
+    }
+
+    /// The platforms that a named context is given for one by one.
+    fn contexts_for_platforms(&self, name: &str) -> Vec<Platform> {
+        let prefix = format!("context:{name}::");
+        let keys = self.environment.options.keys();
+        keys.filter_map(|key| key.strip_prefix(&prefix)?.parse().ok()).collect()
+    }
+
+    fn origin(&mut self, context: Context) -> Option<Origin> {
+        match context {
+            Context::Image(reference) => Some(Origin::Named(reference)),
+            Context::OciLayout(layout) => Some(Origin::OciLayout(layout)),
+            Context::Input(name, config) => Some(Origin::Input { name, config }),
+            Context::Local(_) | Context::Http(_) | Context::Git(_) => {
                 let message = "named context `image` is a folder or a file, not an image";
                 let hint = "give it as docker-image://, oci-layout:// or target:";
                 self.problem(Code::OptionValue, message.to_owned(), Some(hint.to_owned()), None);
-                return None;
+                None
             }
-            None if self.problems.len() > before => return None,
-            None => {}
         }
+    }
+
+    fn named_image(&mut self) -> Option<Origin> {
         let line = self.line(Key::Image);
         let Some(Given { value, .. }) = self.given.get(&Key::Image).cloned() else {
             let line = self.build_file.line_of("IMAGE");
@@ -421,7 +502,7 @@ impl<'a> Reader<'a> {
             return None;
         };
         match value.parse() {
-            Ok(reference) => Some(ImageInput::Named(reference)),
+            Ok(reference) => Some(Origin::Named(reference)),
             Err(error) => {
                 let hint = "a reference is [registry/]name[:tag][@digest]".to_owned();
                 self.problem(
@@ -433,6 +514,44 @@ impl<'a> Reader<'a> {
                 None
             }
         }
+    }
+
+    /// The build of the Dockerfile with everything that the user has given.
+    fn nested_build(&mut self) -> NestedBuild {
+        let mut options = self.environment.options.clone();
+        if options.contains_key(NESTED) {
+            let message = "`DOCKERFILE_SYNTAX` leads back to suture".to_owned();
+            let hint = "it names a frontend that builds Dockerfiles, such as docker/dockerfile:1";
+            self.problem(Code::OptionValue, message, Some(hint.to_owned()), None);
+        }
+        options.insert(NESTED.to_owned(), "1".to_owned());
+        // The daemon makes it of the patched image, unless it finds one that is made already.
+        for sbom in ["attest:sbom", "build-arg:BUILDKIT_ATTEST_SBOM"] {
+            options.remove(sbom);
+        }
+        let own_targets = Target::named(options.get("target").map_or("", String::as_str));
+        let stages = self.build_file.dockerfile().map(|it| it.stages.as_slice());
+        if let Some(target) = own_targets
+            && let Some((_, name, _)) = Target::TABLE.iter().find(|(known, ..)| *known == target)
+            && !stages.unwrap_or_default().iter().any(|stage| stage == name)
+        {
+            options.remove("target");
+        }
+        if let Some(Given { value, .. }) = self.given.get(&Key::Platform) {
+            options.insert("platform".to_owned(), value.clone());
+        }
+        let own = self.environment.option("source").unwrap_or_default();
+        let given = self.given.get(&Key::DockerfileSyntax).map(|given| given.value.clone());
+        let in_file = self.build_file.syntax.clone().filter(|syntax| syntax != own);
+        let syntax = given.or(in_file);
+        let frontend = if syntax.is_some() { "gateway.v0" } else { "dockerfile.v0" };
+        // Whatever `cmdline` is, it keeps the daemon's frontend from starting us again.
+        options.insert("cmdline".to_owned(), syntax.clone().unwrap_or_else(|| own.to_owned()));
+        match syntax {
+            Some(syntax) => options.insert("source".to_owned(), syntax),
+            None => options.remove("source"),
+        };
+        NestedBuild { frontend, options }
     }
 
     fn wanted(&mut self) -> Wanted {
@@ -458,6 +577,11 @@ impl<'a> Reader<'a> {
             let line = self.line(Key::ReportFormat);
             self.not_yet(what, line);
         }
+        let address = path.as_deref().filter(|_| context.is_none()).and_then(context::remote);
+        let (context, path) = match address {
+            Some(address) => (Some(address), None),
+            None => (context, path),
+        };
         let path = match (&context, path) {
             (None, None) => None,
             // A web server gives one file, whose name the protocol fixes.
@@ -465,11 +589,6 @@ impl<'a> Reader<'a> {
             (Some(_), None) => Some(".".to_owned()),
             (_, Some(path)) => self.report_path(&path),
         };
-        if context.is_none() && path.is_some() && self.environment.option("context").is_some() {
-            let line = self.line(Key::Report);
-            let what = "a remote build context is not supported yet as the place of `REPORT`";
-            self.not_yet(what.to_owned(), line);
-        }
         let packages = self.packages();
         if path.is_none() && packages.is_empty() {
             return Wanted::Everything;
@@ -578,6 +697,27 @@ pub fn cache_imports(environment: &Environment) -> Result<Vec<CacheImport>, Prob
         attributes: BTreeMap::from([("ref".to_owned(), reference)]),
     });
     Ok(entries.into_iter().map(import).chain(registry).collect())
+}
+
+/// Marks the options of a nested build, lest a frontend that is us starts another one.
+const NESTED: &str = "suture.nested";
+
+/// The options whose keys begin so, by the rest of their keys.
+fn with_prefix(environment: &Environment, prefix: &str) -> BTreeMap<String, String> {
+    let options = environment.options.iter();
+    options
+        .filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value.clone())))
+        .collect()
+}
+
+/// `--no-cache` has no value, `--no-cache-filter` names steps, or stages of a Dockerfile: the result is `image`.
+fn step_caching(environment: &Environment) -> StepCaching {
+    let Some(names) = environment.option("no-cache") else { return StepCaching::default() };
+    let caching = |step: &str| {
+        let is_meant = |name: &str| name.is_empty() || name == "image" || name == step;
+        if names.split(',').any(is_meant) { Caching::Ignored } else { Caching::Allowed }
+    };
+    StepCaching { fetch: caching("fetch"), apply: caching("apply") }
 }
 
 fn row(key: Key) -> Option<&'static Row> {

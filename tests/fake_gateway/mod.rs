@@ -15,8 +15,8 @@ use bytes::Bytes;
 use prost::Message as _;
 use suture::digest::Digest;
 use suture::gateway::{
-    Daemon, EngineStatus, FileKind, FileStat, Gateway, GatewayError, ImageSource, Ref,
-    ResolvedImage, Warning,
+    Built, Daemon, EngineStatus, FileKind, FileStat, Gateway, GatewayError, ImageSource, Ref,
+    ResolvedImage, SolvedTree, Warning,
 };
 use suture::ignore::IgnoreFile;
 use suture::llb::capability::Capabilities;
@@ -26,6 +26,7 @@ use suture::llb::{self, Display, Output, source};
 use suture::patch::task::{FetchOutcome, path};
 use suture::pb;
 use suture::platform::Platform;
+use suture::request::NestedBuild;
 
 use scenario::{ErrorFile, UNKNOWN};
 pub(crate) use scenario::{SNAPSHOTS, Scenario};
@@ -64,6 +65,7 @@ const LLB_CAPABILITIES: &[&str] = &[
     "meta.ignorecache",
     "platform",
     "source.git",
+    "source.git.fullurl",
     "source.http",
     "source.http.checksum",
     "source.image",
@@ -105,6 +107,8 @@ struct State {
     /// The calls as the snapshot shows them.
     calls: String,
     warnings: Vec<Warning>,
+    /// Files that were made to be returned.
+    files: Vec<(String, Bytes)>,
 }
 
 /// What a graph gives.
@@ -120,16 +124,22 @@ impl<'a> FakeGateway<'a> {
     pub(crate) fn new(scenario: &'a Scenario) -> Self {
         let capabilities = |ids: &[&str]| {
             let file = &scenario.daemon;
-            let announced = ids.iter().filter(|id| !file.without.iter().any(|no| no == *id));
+            // With BuildKit 0.28, which a scenario with blobs is about.
+            let newer: &[&str] =
+                if scenario.blobs.is_empty() { &[] } else { &["source.imageblob"] };
+            let announced =
+                ids.iter().chain(newer).filter(|id| !file.without.iter().any(|no| no == *id));
             Capabilities::new(announced.map(|id| match file.disabled.get(*id) {
                 Some(reason) => (*id, false, reason.as_str()),
                 None => (*id, true, ""),
             }))
         };
+        let platforms = [&scenario.daemon.platform].into_iter().chain(&scenario.daemon.emulated);
         let daemon = Daemon {
             llb: capabilities(LLB_CAPABILITIES),
             gateway: capabilities(GATEWAY_CAPABILITIES),
             platform: scenario.daemon.platform.parse().expect("a platform"),
+            platforms: platforms.map(|text| text.parse().expect("a platform")).collect(),
         };
         Self { scenario, daemon, state: RefCell::default() }
     }
@@ -142,6 +152,11 @@ impl<'a> FakeGateway<'a> {
     /// The warnings in their order.
     pub(crate) fn warnings(&self) -> Vec<Warning> {
         self.state.borrow().warnings.clone()
+    }
+
+    /// Files that were made to be returned: path and content.
+    pub(crate) fn files(&self) -> Vec<(String, Bytes)> {
+        self.state.borrow().files.clone()
     }
 
     /// Every operation that was part of a graph, by its digest.
@@ -233,8 +248,40 @@ impl<'a> FakeGateway<'a> {
                     (format!("input {name}"), Solved::Tree(tree))
                 }
             },
+            Some(pb::op::Op::File(file)) => {
+                let mut tree = Tree::default();
+                for action in &file.actions {
+                    let Some(pb::file_action::Action::Mkfile(made)) = &action.action else {
+                        panic!("an action that no scenario knows: {action:?}")
+                    };
+                    tree.write(&made.path, made.data.clone());
+                    self.state.borrow_mut().files.push((made.path.clone(), made.data.clone()));
+                }
+                ("files".to_owned(), Solved::Tree(tree))
+            }
+            Some(pb::op::Op::Diff(_)) => ("layer".to_owned(), Solved::Tree(Tree::default())),
             other => panic!("a graph that no scenario knows: {other:?}"),
         }
+    }
+
+    /// A tree that somebody else has made, by its name.
+    fn process(&self, name: &str) -> Output {
+        let reference = "docker.io/library/builder:1".parse().expect("a reference");
+        let platform = &self.daemon.platform;
+        let display = Display::default();
+        let root = source::image(&reference, platform, ResolveMode::Default, &display);
+        let exec = Exec {
+            arguments: vec!["build".to_owned(), name.to_owned()],
+            environment: Vec::new(),
+            directory: "/".to_owned(),
+            user: String::new(),
+            root: Some(root),
+            mounts: Vec::new(),
+            network: Network::Sandbox,
+            sandbox: Sandbox::default(),
+            platform: platform.clone(),
+        };
+        exec.build(&display).root()
     }
 
     fn source(&self, source: &pb::SourceOp) -> (String, Solved) {
@@ -273,6 +320,29 @@ impl<'a> FakeGateway<'a> {
                     Some(tree) => (format!("image {name}"), Solved::Tree(tree.clone())),
                     None => ("image".to_owned(), Solved::Tree(self.scenario.image.clone())),
                 }
+            }
+            "docker-image+blob" => {
+                let digest = rest.split("@sha256:").nth(1).expect("a digest");
+                let start: String = digest.chars().take(2).collect();
+                let filename = source.attrs.get("http.filename").expect("a file name");
+                let solved = match self.scenario.blobs.read(&format!("{start}.json")) {
+                    Ok(content) => {
+                        let mut tree = Tree::default();
+                        tree.write(filename, content);
+                        Solved::Tree(tree)
+                    }
+                    Err(_) => Solved::Broken(status(UNKNOWN, "blob not found")),
+                };
+                (format!("blob {start}"), solved)
+            }
+            "git" => {
+                let name = rest.split(['#', '?']).next().unwrap_or_default();
+                let name = name.rsplit('/').next().unwrap_or_default().trim_end_matches(".git");
+                let solved = match self.scenario.repositories.get(name) {
+                    Some(tree) => Solved::Tree(tree.clone()),
+                    None => Solved::Broken(status(UNKNOWN, "repository does not contain ref main")),
+                };
+                (format!("git {name}"), solved)
             }
             "http" | "https" => {
                 let filename = source.attrs.get("http.filename").expect("a file name");
@@ -528,7 +598,8 @@ impl Gateway for FakeGateway<'_> {
         let [input] = last.inputs.as_slice() else { panic!("one output") };
         let key = (input.digest.clone(), input.index);
         self.state.borrow_mut().operations.extend(operations.clone());
-        if let Some(name) = self.state.borrow().names.get(&key).cloned() {
+        let known = self.state.borrow().names.get(&key).cloned();
+        if let Some(name) = known {
             self.log(format!("solve {name}, as before"));
             return Ok(Ref::new(name));
         }
@@ -614,7 +685,43 @@ impl Gateway for FakeGateway<'_> {
         let digest = self.scenario.daemon.tells_digests.then(|| digest.parse().expect("a digest"));
         let shown = digest.as_ref().map_or("no digest", Digest::as_str);
         self.log(format!("resolve {what} for {platform} -> {shown}"));
-        Ok(ResolvedImage { digest, config: self.scenario.config.clone() })
+        Ok(ResolvedImage { digest, config: self.scenario.config_of(platform) })
+    }
+
+    async fn build(&self, nested: &NestedBuild) -> Result<Built, GatewayError> {
+        self.log(format!("build with {}", nested.frontend));
+        for (key, value) in &nested.options {
+            self.log(format!("    {key} = {value}"));
+        }
+        if let Some(status) = self.error("build") {
+            return Err(engine(status));
+        }
+        let file = &self.scenario.daemon.built;
+        let single = [String::new()];
+        let ids = if file.platforms.is_empty() { &single[..] } else { &file.platforms };
+        let mut built = Built::default();
+        let mut platforms = Vec::new();
+        for id in ids {
+            let platform: Platform =
+                if id.is_empty() { self.daemon.platform.clone() } else { id.parse().expect("one") };
+            let suffix = if id.is_empty() { String::new() } else { format!("/{id}") };
+            let config = self.scenario.config_of(&platform);
+            built.metadata.insert(format!("containerimage.config{suffix}"), config);
+            platforms.push(serde_json::json!({ "ID": platform.to_string(), "Platform": platform }));
+            let tree = if file.empty {
+                None
+            } else {
+                let output = self.process(&format!("Dockerfile{suffix}"));
+                Some(SolvedTree { reading: self.solve(&output).await?, output })
+            };
+            built.trees.insert(id.clone(), tree);
+        }
+        let platforms = serde_json::json!({ "Platforms": platforms }).to_string();
+        built.metadata.insert("refs.platforms".to_owned(), platforms.into());
+        for (key, value) in &file.metadata {
+            built.metadata.insert(key.clone(), value.clone().into());
+        }
+        Ok(built)
     }
 
     async fn inputs(&self) -> Result<BTreeMap<String, Option<Output>>, GatewayError> {
@@ -623,25 +730,7 @@ impl Gateway for FakeGateway<'_> {
         if let Some(status) = self.error("inputs") {
             return Err(engine(status));
         }
-        let inputs = names.iter().map(|name| {
-            let reference = "docker.io/library/builder:1".parse().expect("a reference");
-            let platform = &self.daemon.platform;
-            let display = Display::default();
-            let root = source::image(&reference, platform, ResolveMode::Default, &display);
-            let exec = Exec {
-                arguments: vec!["build".to_owned(), name.clone()],
-                environment: Vec::new(),
-                directory: "/".to_owned(),
-                user: String::new(),
-                root: Some(root),
-                mounts: Vec::new(),
-                network: Network::Sandbox,
-                sandbox: Sandbox::default(),
-                platform: platform.clone(),
-            };
-            (name.clone(), Some(exec.build(&display).root()))
-        });
-        Ok(inputs.collect())
+        Ok(names.iter().map(|name| (name.clone(), Some(self.process(name)))).collect())
     }
 
     async fn warn(&self, warning: &Warning) -> Result<(), GatewayError> {

@@ -47,6 +47,10 @@ pub(crate) struct Scenario {
     pub(crate) inputs: BTreeMap<String, Tree>,
     /// Files of web servers: host, then path.
     pub(crate) web: Tree,
+    /// Indexes and manifests, by the first two digits of their digests.
+    pub(crate) blobs: Tree,
+    /// Git repositories by name.
+    pub(crate) repositories: BTreeMap<String, Tree>,
     /// What the fetch steps give, one after the other.
     pub(crate) fetches: Vec<FetchOutcome>,
 }
@@ -59,6 +63,10 @@ pub(crate) struct DaemonFile {
     pub(crate) now: Timestamp,
     /// What the first worker runs.
     pub(crate) platform: String,
+    /// What its kernel runs by an emulator.
+    pub(crate) emulated: Vec<String>,
+    /// Platforms for which the image has another configuration: its architecture is theirs.
+    pub(crate) index: Vec<String>,
     /// Capabilities that it does not announce.
     pub(crate) without: Vec<String>,
     /// Capabilities that are there and switched off, with the reason.
@@ -67,6 +75,8 @@ pub(crate) struct DaemonFile {
     pub(crate) hands_out_frontend_image: bool,
     /// Whether it tells the digest of an image.
     pub(crate) tells_digests: bool,
+    /// What the Dockerfile's frontend answers.
+    pub(crate) built: BuiltFile,
     /// Directories that the client does not offer.
     pub(crate) without_locals: Vec<String>,
     /// Inputs that the client has built.
@@ -82,16 +92,31 @@ impl Default for DaemonFile {
         Self {
             now: "2026-11-20T12:00:00Z".parse().expect("a time"),
             platform: "linux/amd64".to_owned(),
+            emulated: Vec::new(),
+            index: Vec::new(),
             without: Vec::new(),
             disabled: BTreeMap::new(),
             hands_out_frontend_image: true,
             tells_digests: true,
+            built: BuiltFile::default(),
             without_locals: Vec::new(),
             inputs: Vec::new(),
             sizes: BTreeMap::new(),
             errors: BTreeMap::new(),
         }
     }
+}
+
+/// What the Dockerfile's frontend answers.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct BuiltFile {
+    /// The platforms of an index; without any it is one image of the daemon's own.
+    pub(crate) platforms: Vec<String>,
+    /// Whether the root filesystem is empty.
+    pub(crate) empty: bool,
+    /// More metadata.
+    pub(crate) metadata: BTreeMap<String, String>,
 }
 
 /// An error of the daemon.
@@ -156,10 +181,12 @@ const BUILD_FILES: [&str; 3] = ["Dockerfile", "Dockerfile.dockerignore", "patch.
 /// What else a scenario or an image may have beside its snapshots.
 const FILES: &[&str] = &[
     "absent.txt",
+    "blobs",
     "config.json",
     "context",
     "daemon.json",
     "fetch.json",
+    "git",
     "image",
     "images",
     "inputs",
@@ -196,6 +223,19 @@ enum FetchFiles {
 }
 
 impl Scenario {
+    /// The configuration of the image for a platform: another one where the image has several.
+    pub(crate) fn config_of(&self, platform: &Platform) -> Bytes {
+        if !self.daemon.index.iter().any(|known| *known == platform.to_string()) {
+            return self.config.clone();
+        }
+        let mut config: serde_json::Value =
+            serde_json::from_slice(&self.config).expect("a configuration");
+        let fields = config.as_object_mut().expect("an object");
+        fields.insert("architecture".to_owned(), platform.architecture().into());
+        fields.insert("os".to_owned(), platform.os().into());
+        config.to_string().into()
+    }
+
     /// All scenarios, in the order of their names.
     pub(crate) fn all() -> Vec<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
@@ -246,6 +286,8 @@ impl Scenario {
             images: trees("images"),
             inputs: trees("inputs"),
             web: tree("web"),
+            blobs: tree("blobs"),
+            repositories: trees("git"),
             fetches: fetches(name, text("fetch.json").as_deref(), daemon.now),
             config: config.into(),
             daemon,

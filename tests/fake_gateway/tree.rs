@@ -82,6 +82,11 @@ impl Tree {
         self.nodes.extend(upper.nodes.clone());
     }
 
+    /// Whether nothing is in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
     /// The file at a path, links followed.
     pub(crate) fn read(&self, path: &str) -> Result<Bytes, &'static str> {
         match self.find(path)? {

@@ -1,0 +1,93 @@
+//! The fetch step: run once, and once more when what is cached misses fixes that may be there by now.
+
+use crate::evidence::counted;
+use crate::failure::Failure;
+use crate::freshness::{self, Contract};
+use crate::gateway::{Gateway, read_file};
+use crate::llb::Output;
+use crate::note;
+use crate::patch::task::{FetchOutcome, FetchTask, Targets, path};
+use crate::patch::{Fetch, Steps};
+use crate::probe::Probe;
+use crate::request::Refresh;
+use crate::request::environment::Environment;
+
+/// Largest outcome of a fetch.
+const OUTCOME_LIMIT: u64 = 16 << 20;
+
+/// What fetch has found.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The files, for apply.
+    pub files: Output,
+    /// What was chosen, and what cannot be had.
+    pub outcome: FetchOutcome,
+}
+
+/// Resolves, downloads and checks what is to be upgraded.
+pub async fn fetch(
+    gateway: &impl Gateway,
+    environment: &Environment,
+    probe: &Probe,
+    steps: &Steps<'_>,
+    targets: Targets,
+) -> Result<Fetched, Failure> {
+    let request = steps.request;
+    let (contract, count) = match &targets {
+        Targets::Everything => (Contract::Newest, "all upgrades".to_owned()),
+        Targets::Listed(targets) => {
+            // Without a version the newest is meant.
+            let newest = targets.iter().any(|target| target.at_least.is_empty());
+            let contract = if newest { Contract::Newest } else { Contract::Versions };
+            (contract, counted(targets.len(), "upgrade"))
+        }
+    };
+    let manager = probe.system.manager();
+    let task = FetchTask {
+        manager,
+        repositories: probe.system.repositories(contract == Contract::Versions),
+        targets,
+        exclude: request.exclude.clone(),
+        on_unreachable: request.on_unreachable,
+    };
+    let name = format!("fetch {count} with {}", manager.as_str());
+    let release = probe.os_release.version_id().unwrap_or("rolling");
+    let architecture = steps.platform.architecture();
+    let cache = format!("{}-{release}-{architecture}", probe.os_release.id());
+    let once = async |contract| {
+        let freshness =
+            freshness::key(gateway, environment, request, &probe.system, contract).await;
+        run(
+            gateway,
+            steps,
+            Fetch { task: &task, cache: cache.clone(), freshness, name: name.clone() },
+        )
+        .await
+    };
+    let first = once(contract).await?;
+    let cached = first.outcome.at < environment.now.as_second();
+    let may_be_stale = contract == Contract::Versions
+        && request.refresh == Refresh::Auto
+        && !(first.outcome.unmet.is_empty() && first.outcome.skipped.is_empty())
+        && cached;
+    if may_be_stale { once(Contract::Newest).await } else { Ok(first) }
+}
+
+async fn run(
+    gateway: &impl Gateway,
+    steps: &Steps<'_>,
+    fetch: Fetch<'_>,
+) -> Result<Fetched, Failure> {
+    let step = steps.fetch(&fetch).ok_or_else(|| Failure::bug("fetch has no output"))?;
+    let tree = gateway.solve(&step.output).await?;
+    let outcome = match read_file(gateway, &tree, path::OUTCOME_IN_OUT, OUTCOME_LIMIT).await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            let note = note::read(gateway, steps, &step).await;
+            return Err(Failure::of_step("fetch", error, note.as_ref()));
+        }
+    };
+    let outcome = serde_json::from_slice(&outcome)
+        .map_err(|error| Failure::bug(&format!("fetch has a malformed outcome: {error}")))?;
+    Ok(Fetched { files: step.output, outcome })
+}

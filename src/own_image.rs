@@ -1,0 +1,64 @@
+//! The image that has our binary, to be mounted into containers.
+
+use crate::failure::Failure;
+use crate::gateway::{Gateway, ImageSource};
+use crate::image::ImageConfig;
+use crate::llb::source::ResolveMode;
+use crate::llb::{Display, Output, source};
+use crate::platform::Platform;
+use crate::reference::ImageReference;
+use crate::request::environment::Environment;
+
+/// Our image for containers of this platform.
+///
+/// It is the one that runs here: its binary is static, so that the kernel runs it beside programs of any platform,
+/// which it knows too or hands to an emulator. Where the daemon has to bring the emulator along
+/// (`solver/llbsolver/ops/exec_binfmt.go`), it runs the container's first program by it, so that our binary must be
+/// the platform's own.
+pub async fn for_platform(
+    gateway: &impl Gateway,
+    environment: &Environment,
+    platform: &Platform,
+) -> Result<Output, Failure> {
+    let daemon = gateway.daemon();
+    let machine = |platform: &Platform| format!("{}/{}", platform.os(), platform.architecture());
+    let runs = |known: &Platform| machine(known) == machine(platform);
+    if !daemon.platforms.iter().any(runs)
+        && let Some(image) = foreign(gateway, environment, platform).await
+    {
+        return Ok(image);
+    }
+    if let Some(definition) = &environment.own_image
+        && let Some(image) = Output::from_definition_bytes(definition)?
+    {
+        return Ok(image);
+    }
+    let reference =
+        name(environment).ok_or_else(|| Failure::bug("our image has no usable name"))?;
+    Ok(load(&reference, &daemon.platform))
+}
+
+/// Our image for a platform that the kernel does not run; nothing when we are not built for it.
+async fn foreign(
+    gateway: &impl Gateway,
+    environment: &Environment,
+    platform: &Platform,
+) -> Option<Output> {
+    let reference = name(environment)?;
+    let mode = ResolveMode::Default;
+    let source = ImageSource::Registry { reference: reference.clone(), mode };
+    let resolved = gateway.resolve_image(&source, platform).await.ok()?;
+    let found = ImageConfig::parse(&resolved.config).ok()?.platform();
+    let reference =
+        resolved.digest.map_or(reference.clone(), |digest| reference.with_digest(&digest));
+    (found.architecture() == platform.architecture()).then(|| load(&reference, platform))
+}
+
+fn name(environment: &Environment) -> Option<ImageReference> {
+    environment.option("source")?.parse().ok()
+}
+
+fn load(reference: &ImageReference, platform: &Platform) -> Output {
+    let display = Display::named(format!("load {}", reference.without_digest().familiar()));
+    source::image(reference, platform, ResolveMode::Default, &display)
+}

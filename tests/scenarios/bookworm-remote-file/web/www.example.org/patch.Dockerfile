@@ -1,0 +1,1 @@
+ARG IMAGE=app:1
