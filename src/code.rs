@@ -44,6 +44,12 @@ codes! {
     Dockerfile = "dockerfile",
     /// Not supported yet.
     NotYet = "not-yet",
+    /// An option is given in two spellings.
+    SameOptionTwice = "same-option-twice",
+    /// The image is named by a tag, without a digest.
+    MovingTag = "moving-tag",
+    /// An option has no effect.
+    NoEffect = "no-effect",
     /// A build argument is not used.
     UnusedBuildArgument = "unused-build-argument",
     /// There is no report where `REPORT` points.

@@ -107,18 +107,32 @@ impl Outcome {
     }
 }
 
-/// Returns what the request wants of the outcomes.
-pub async fn deliver(
-    gateway: &impl Gateway,
-    request: &Request,
-    is_index: bool,
-    outcomes: Vec<Outcome>,
-) -> Result<Finished, Failure> {
-    let trees = outcomes.iter().map(|outcome| tree(gateway, request.target, outcome));
-    let trees = try_join_all(trees).await?;
+/// A build whose subjects are all done.
+#[derive(Clone, Debug)]
+pub struct Patched {
+    /// What to return.
+    pub target: Target,
+    /// Whether the result is an index.
+    pub is_index: bool,
+    /// What became of the subjects.
+    pub outcomes: Vec<Outcome>,
+    /// What the originals are annotated with.
+    pub annotations: OriginalAnnotations,
+    /// What the Dockerfile's frontend says about its result.
+    pub metadata: BTreeMap<String, Bytes>,
+}
+
+/// Returns what is wanted of a build.
+pub async fn deliver(gateway: &impl Gateway, patched: Patched) -> Result<Finished, Failure> {
+    let Patched { target, is_index, outcomes, annotations: found, metadata: inner } = patched;
+    let trees = try_join_all(outcomes.iter().map(|outcome| tree(gateway, target, outcome))).await?;
     let images: Vec<ResultImage> =
-        outcomes.into_iter().map(|outcome| image(request.target, outcome)).collect();
-    let metadata = result::metadata(&images, is_index);
+        outcomes.into_iter().map(|outcome| image(target, outcome)).collect();
+    let mut metadata = result::metadata(&images, is_index);
+    if target == Target::Image {
+        metadata.extend(annotations(&found, is_index));
+        metadata.extend(inner);
+    }
     let names = images.iter().map(|image| image.platform.to_string());
     let trees = if is_index {
         Trees::Index(names.zip(trees).collect())
@@ -137,6 +151,7 @@ async fn tree(
     let output = match target {
         Target::Image => return Ok(outcome.root.as_ref().map(|root| root.reading.clone())),
         Target::Report | Target::Plan => Some(files(outcome)),
+        Target::Check => None,
         Target::Layer => match (&outcome.before, &outcome.root) {
             (Some(before), Some(after)) if before.output.digest() != after.output.digest() => {
                 let display = Display::named("take the patch layer alone");
@@ -180,7 +195,7 @@ fn image(target: Target, outcome: Outcome) -> ResultImage {
 }
 
 /// The annotations of the originals, as exporters want them (`exporter/containerimage/exptypes/annotations.go`).
-pub fn annotations(found: &OriginalAnnotations, is_index: bool) -> BTreeMap<String, Bytes> {
+fn annotations(found: &OriginalAnnotations, is_index: bool) -> BTreeMap<String, Bytes> {
     let manifests = found.manifests.iter().flat_map(|(platform, annotations)| {
         let place = if is_index { format!("[{platform}]") } else { String::new() };
         annotations

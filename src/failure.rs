@@ -33,6 +33,9 @@ const UNKNOWN: i32 = 2;
 /// Name of the detail that makes a client print the offending lines.
 const SOURCE_DETAIL: &str = "github.com/moby/buildkit/errdefs.Source+json";
 
+/// Name of the detail of an unknown question (`frontend/gateway/errdefs`).
+const SUBREQUEST_DETAIL: &str = "github.com/moby/buildkit/errdefs.Subrequest+json";
+
 /// The daemon's own emulator, which it puts in front of programs where the kernel has none
 /// (`solver/llbsolver/ops/exec_binfmt.go`). It would run the agent, which is of the builder's
 /// own platform, as one of the image's.
@@ -59,6 +62,24 @@ impl Failure {
     /// The failure of another frontend, whose words and lines the client gets as they are.
     pub fn of_nested(status: EngineStatus) -> Self {
         Self { engine: Some(status), ..Self::of(Vec::new()) }
+    }
+
+    /// As [`Self::of_nested`], for any error of the call.
+    pub fn of_nested_error(error: GatewayError) -> Self {
+        match error {
+            GatewayError::Engine(status) => Self::of_nested(*status),
+            other => other.into(),
+        }
+    }
+
+    /// A question that we cannot answer (`--call`), in the words and with the detail that clients know.
+    pub fn of_unknown_call(name: &str) -> Self {
+        let detail = json!({ "name": name }).to_string();
+        Self::of_nested(EngineStatus {
+            code: UNKNOWN,
+            message: format!("unsupported request {name}"),
+            details: vec![(SUBREQUEST_DETAIL.to_owned(), Bytes::from(detail))],
+        })
     }
 
     /// The failures of several platforms out of `count` as one.
@@ -237,6 +258,9 @@ fn option_behind(code: Code) -> Option<&'static str> {
         | Code::OptionValue
         | Code::BuildFile
         | Code::Dockerfile
+        | Code::SameOptionTwice
+        | Code::MovingTag
+        | Code::NoEffect
         | Code::NotYet
         | Code::UnusedBuildArgument => None,
     }

@@ -3,9 +3,10 @@
 use futures_util::future::join_all;
 
 use crate::apply::{self, Applied};
+use crate::call::{self, Call, Rules};
 use crate::code::Code;
 use crate::context::{self, LoadedBuildFile, LoadedReport};
-use crate::deliver::{self, Finished, Outcome};
+use crate::deliver::{self, Finished, Outcome, Patched};
 use crate::evidence::{self, Evidence, Stage};
 use crate::failure::Failure;
 use crate::fetch;
@@ -20,36 +21,58 @@ use crate::policy;
 use crate::probe::{self, ProbeError};
 use crate::reports::{self, Assigned};
 use crate::request::environment::Environment;
+use crate::request::lint;
 use crate::request::{self, Problem, Request, Target, Understood, Wanted};
 use crate::subject::{self, Subject, Subjects};
 use crate::verify::Verified;
 
 /// Patches an image as the environment asks, from the first call to the answer.
 pub async fn run(gateway: &impl Gateway, environment: &Environment) -> Result<Finished, Failure> {
-    if let Some(subrequest) = environment.option("requestid") {
-        let message = format!("this request is not supported yet: {subrequest}");
-        return Err(Failure::new(Code::NotYet, message, None));
-    }
+    let call = Call::of(environment)?;
     let loaded = context::build_file(gateway, environment).await?;
+    if let Some(answer) = call::from_options(gateway, environment, &loaded, call).await? {
+        return Ok(answer);
+    }
     let mut notices = Notices::of(&loaded);
-    let finished = build(gateway, environment, &loaded, &mut notices).await;
-    if let Err(error) = notices.send(gateway, &loaded).await {
+    let rules = Rules::of(environment, &loaded.file);
+    let patched = build(gateway, environment, &loaded, call, &mut notices).await;
+    if call == Call::Check {
+        let findings = notices.list(&rules).into_iter();
+        let findings = findings.chain(patched.err().map(|it| it.problems).unwrap_or_default());
+        return call::check(gateway, environment, &loaded, findings.collect()).await;
+    }
+    if let Err(error) = notices.send(gateway, &loaded, &rules).await {
         // What became of the image matters more than what was to be said about it.
         tracing::warn!("a warning was not taken: {error}");
     }
-    finished.map_err(|failure| failure.with_excerpts(&loaded))
+    let finished = async {
+        let patched = patched?;
+        rules.judge(notices.list(&rules))?;
+        match call {
+            Call::Plan => Ok(call::plan(&patched.outcomes)),
+            _ => deliver::deliver(gateway, patched).await,
+        }
+    };
+    finished.await.map_err(|failure| failure.with_excerpts(&loaded))
 }
 
-/// Request, subjects, the same patch for each of them at once, result.
+/// Request, subjects, and the same patch for each of them at once.
 async fn build(
     gateway: &impl Gateway,
     environment: &Environment,
     loaded: &LoadedBuildFile,
+    call: Call,
     notices: &mut Notices,
-) -> Result<Finished, Failure> {
-    let Understood { request, notices: understood } =
+) -> Result<Patched, Failure> {
+    let Understood { mut request, notices: understood } =
         request::understand(environment, &loaded.file).map_err(Failure::of)?;
     notices.extend(understood);
+    if let Some(target) = call.target() {
+        request.target = target;
+    }
+    if call == Call::Check {
+        notices.extend(lint::odd(environment, &loaded.file, &request));
+    }
     let (subjects, reports) = tokio::join!(
         subject::all(gateway, &request),
         load_reports(gateway, environment, loaded, &request),
@@ -58,7 +81,7 @@ async fn build(
     let found: Vec<&Subject> =
         list.iter().filter_map(|(_, subject)| subject.as_ref().ok()).collect();
     notices.hang_on(&found);
-    let Assigned { by_subject, notices: about_reports } = reports::assign(reports, &found)?;
+    let Assigned { by_subject, notices: about_reports } = reports::assign(&reports, &found)?;
     notices.extend(about_reports);
 
     let job = &Job { gateway, environment, request: &request, is_one_of_several: list.len() > 1 };
@@ -79,12 +102,7 @@ async fn build(
     let (outcomes, annotations) =
         tokio::join!(join_all(patches.collect::<Vec<_>>()), subject::annotations(gateway, &found));
     let outcomes = notices.take(outcomes)?;
-    let mut finished = deliver::deliver(gateway, &request, is_index, outcomes).await?;
-    if request.target == Target::Image {
-        finished.metadata.extend(deliver::annotations(&annotations, is_index));
-        finished.metadata.extend(metadata);
-    }
-    Ok(finished)
+    Ok(Patched { target: request.target, is_index, outcomes, annotations, metadata })
 }
 
 /// What the patches of all subjects have in common.
@@ -160,9 +178,12 @@ async fn patch<G: Gateway>(
         skipped: &[],
         library_findings: relevant.reports.iter().map(|it| it.report.library_findings).sum(),
     };
-    let Action::Upgrade(targets) = plan.action.clone() else {
-        notices.extend(policy::unmet(request, &plan, &[])?);
-        return Outcome::unchanged(request, subject, &evidence);
+    let targets = match plan.action.clone() {
+        Action::Upgrade(targets) if request.target != Target::Check => targets,
+        _ => {
+            notices.extend(policy::unmet(request, &plan, &[])?);
+            return Outcome::unchanged(request, subject, &evidence);
+        }
     };
 
     let fetched = fetch::fetch(gateway, environment, &probe, &steps, targets).await?;

@@ -7,6 +7,7 @@ pub mod frontend;
 pub mod agent;
 
 pub mod apply;
+pub mod call;
 pub mod deliver;
 pub mod fetch;
 pub mod notices;

@@ -1,5 +1,6 @@
 //! What the user should know although it does not stop the build.
 
+use crate::call::Rules;
 use crate::code::Code;
 use crate::context::LoadedBuildFile;
 use crate::failure::{self, Failure};
@@ -59,14 +60,20 @@ impl Notices {
         if failures.is_empty() { Ok(finished) } else { Err(Failure::of_platforms(failures, count)) }
     }
 
+    /// All of them, but for what the rules leave out.
+    pub fn list(&self, rules: &Rules) -> Vec<Problem> {
+        self.list.iter().filter(|notice| !rules.skips(notice)).cloned().collect()
+    }
+
     /// Shows them.
     pub async fn send(
-        self,
+        &self,
         gateway: &impl Gateway,
         loaded: &LoadedBuildFile,
+        rules: &Rules,
     ) -> Result<(), GatewayError> {
-        let Some(vertex) = self.vertex else { return Ok(()) };
-        for notice in self.list {
+        let Some(vertex) = &self.vertex else { return Ok(()) };
+        for notice in self.list(rules) {
             let warning = Warning {
                 short: format!("{}: {}", notice.code, notice.message),
                 detail: notice.hint.clone().into_iter().collect(),

@@ -62,7 +62,8 @@ pub fn unmet(request: &Request, plan: &Plan, kept_back: &[Unmet]) -> Result<Vec<
         problems.push(Problem { message, line: None, ..last.clone() });
     }
     // A plan is there to be looked at, with what it cannot do.
-    let fails = request.on_unmet == OnUnmet::Fail && request.target != Target::Plan;
+    let changes = !matches!(request.target, Target::Plan | Target::Check);
+    let fails = request.on_unmet == OnUnmet::Fail && changes;
     if fails && !problems.is_empty() {
         return Err(Failure::of(problems));
     }
@@ -81,7 +82,8 @@ pub fn unmet(request: &Request, plan: &Plan, kept_back: &[Unmet]) -> Result<Vec<
 /// An image with nothing to do.
 pub fn up_to_date(request: &Request, summary: &str, skipped: &[Skipped]) -> Result<(), Failure> {
     // Without all repositories nobody knows.
-    let fails = request.on_up_to_date == OnUpToDate::Fail && request.target != Target::Plan;
+    let changes = !matches!(request.target, Target::Plan | Target::Check);
+    let fails = request.on_up_to_date == OnUpToDate::Fail && changes;
     if !fails || !skipped.is_empty() {
         return Ok(());
     }

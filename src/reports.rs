@@ -39,13 +39,14 @@ pub struct Assigned {
 
 /// Tells which reports are about which platform: by the image's digests, else by the architecture that the report
 /// names, else by one in its file's name. A report that says nothing is about all platforms.
-pub fn assign(reports: Vec<LoadedReport>, subjects: &[&Subject]) -> Result<Assigned, Failure> {
-    if subjects.len() == 1 {
-        return Ok(Assigned { by_subject: vec![Some(reports)], notices: Vec::new() });
+pub fn assign(reports: &[LoadedReport], subjects: &[&Subject]) -> Result<Assigned, Failure> {
+    if subjects.len() < 2 {
+        let by_subject = subjects.iter().map(|_| Some(reports.to_vec())).collect();
+        return Ok(Assigned { by_subject, notices: Vec::new() });
     }
     let mut by_subject: Vec<Vec<LoadedReport>> = vec![Vec::new(); subjects.len()];
     let mut others = Vec::new();
-    for loaded in &reports {
+    for loaded in reports {
         let mut fits: Vec<bool> =
             subjects.iter().map(|subject| is_of_config(loaded, subject)).collect();
         if !fits.contains(&true) {

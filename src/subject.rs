@@ -15,7 +15,7 @@ use crate::image::{ImageConfig, ImageConfigError};
 use crate::llb::{Display, Output, source};
 use crate::platform::Platform;
 use crate::reference::ImageReference;
-use crate::request::{NestedBuild, Origin, Platforms, Request};
+use crate::request::{NestedBuild, Origin, Platforms, Request, Target};
 
 /// An image of one platform.
 #[derive(Clone, Debug)]
@@ -126,6 +126,10 @@ const DOCUMENT_LIMIT: u64 = 4 << 20;
 /// The images that the request is about.
 pub async fn all(gateway: &impl Gateway, request: &Request) -> Result<Subjects, SubjectError> {
     if let Some(Origin::Dockerfile(nested)) = &request.origin.general {
+        if request.target == Target::Check {
+            // Nothing is built for a question, and there is nothing yet to look at.
+            return Ok(Subjects { list: Vec::new(), is_index: false, metadata: BTreeMap::new() });
+        }
         return built(gateway, nested).await;
     }
     let wanted = match &request.platforms {

@@ -12,11 +12,12 @@
 mod fake_gateway;
 mod rpm_database;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use base64::Engine as _;
+use bytes::Bytes;
 use serde_json::Value;
 use suture::code::Code;
 use suture::deliver::Finished;
@@ -114,7 +115,10 @@ fn play(scenario: &Scenario) -> Played {
         show_warning(&mut result, &warning);
     }
     match outcome {
-        Ok(finished) => show_finished(&mut result, scenario, &gateway, &finished),
+        Ok(finished) => {
+            codes.extend(codes_of(&finished.metadata));
+            show_finished(&mut result, scenario, &gateway, &finished);
+        }
         Err(failure) => {
             check_style(&failure);
             codes.extend(failure.problems.iter().map(|problem| problem.code.to_string()));
@@ -250,9 +254,14 @@ fn show_finished(
     finished: &Finished,
 ) {
     let Finished { trees, metadata } = finished;
+    if *trees == Trees::None {
+        show_answer(text, metadata);
+        return;
+    }
     let name =
         |tree: &Option<Ref>| tree.as_ref().map_or_else(String::new, |it| it.as_str().to_owned());
     match trees {
+        Trees::None => {}
         Trees::Single(tree) => line(text, format_args!("result: tree `{}`", name(tree))),
         Trees::Index(trees) => {
             line(text, format_args!("result: index"));
@@ -300,6 +309,30 @@ fn show_finished(
         let new: Value = serde_json::from_slice(config).expect("a configuration");
         show_changes(text, "", &old, &new);
     }
+}
+
+/// The answer to a question.
+fn show_answer(text: &mut String, metadata: &BTreeMap<String, Bytes>) {
+    for (key, value) in metadata {
+        line(text, format_args!("answer {key}"));
+        let value = String::from_utf8_lossy(value).into_owned();
+        let pretty = match serde_json::from_str::<Value>(&value) {
+            Ok(json) if key == "result.json" => serde_json::to_string_pretty(&json).expect("JSON"),
+            _ => value,
+        };
+        for content in pretty.lines() {
+            line(text, format_args!("{}", format!("  {content}").trim_end()));
+        }
+    }
+}
+
+/// The codes of an answer's findings.
+fn codes_of(metadata: &BTreeMap<String, Bytes>) -> Vec<String> {
+    let json =
+        metadata.get("result.json").map(|it| serde_json::from_slice::<Value>(it).expect("JSON"));
+    let warnings = json.as_ref().and_then(|json| json["warnings"].as_array());
+    let names = warnings.into_iter().flatten().filter_map(|it| it["ruleName"].as_str());
+    names.map(ToOwned::to_owned).collect()
 }
 
 /// What the client prints after a build.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["main"],
     &["frontend", "agent"],
-    &["apply", "deliver", "fetch", "notices", "own_image", "policy", "reports"],
+    &["apply", "call", "deliver", "fetch", "notices", "own_image", "policy", "reports"],
     &["failure"],
     &["context", "freshness", "note", "probe", "subject"],
     &["gateway"],
@@ -173,6 +173,22 @@ fn assert_in_readme(name: &str, table: &str) {
         std::fs::write(&path, format!("{before}{begin}{table}{end}{after}")).unwrap();
         panic!("README's table of {name} was out of date and is written anew: commit it");
     }
+}
+
+/// Answers to `--call=check` lead there.
+#[test]
+fn every_code_has_a_section() {
+    let mut page =
+        "# Codes\n\nEvery failure and every warning ends or begins with one of these.\n".to_owned();
+    for (code, meaning) in suture::code::Code::TABLE {
+        page.push_str(&format!("\n## `{code}`\n\n{}\n", meaning.trim()));
+    }
+    let path = root().join("docs/codes.md");
+    if std::fs::read_to_string(&path).is_ok_and(|known| known == page) {
+        return;
+    }
+    std::fs::write(&path, page).unwrap();
+    panic!("docs/codes.md was out of date and is written anew: commit it");
 }
 
 #[test]

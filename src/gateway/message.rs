@@ -132,6 +132,7 @@ pub(super) fn result(trees: Trees, metadata: BTreeMap<String, Bytes>) -> pb::Res
         def: Some(pb::Definition::default()),
     };
     let result = match trees {
+        Trees::None => return pb::Result { result: None, metadata },
         Trees::Single(tree) => pb::result::Result::Ref(reference(tree)),
         Trees::Index(trees) => {
             let refs = trees.into_iter().map(|(platform, tree)| (platform, reference(tree)));

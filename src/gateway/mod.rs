@@ -72,6 +72,8 @@ pub struct Built {
 /// The tree or trees of a result; nothing is an empty tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trees {
+    /// None at all: it is an answer to a question.
+    None,
     /// One.
     Single(Option<Ref>),
     /// By the platforms' names.

@@ -21,10 +21,11 @@ use crate::report::ReportFormat;
 pub mod build_file;
 pub mod context;
 pub mod environment;
+pub mod lint;
 pub mod option;
 mod reader;
 
-pub use reader::{cache_imports, understand};
+pub use reader::{cache_imports, nested_build, understand};
 
 use context::Context;
 
@@ -147,10 +148,12 @@ pub enum Target {
     Plan,
     /// The files of the patch's layer.
     Layer,
+    /// Nothing: only what is wrong is wanted (`--call=check`).
+    Check,
 }
 
 impl Target {
-    /// Every target with its name and its meaning.
+    /// Every target that has a name, with its meaning.
     pub const TABLE: &'static [(Self, &'static str, &'static str)] = &[
         (Self::Image, "image", "the patched image"),
         (Self::Report, "report", "what was done: patch.json and summary.md"),

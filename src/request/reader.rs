@@ -118,6 +118,12 @@ pub fn understand(
     Ok(Understood { request, notices: reader.notices })
 }
 
+/// The build of the Dockerfile that the build file is, if it is one.
+pub fn nested_build(environment: &Environment, build_file: &BuildFile) -> Option<NestedBuild> {
+    build_file.dockerfile()?;
+    Some(Reader::new(environment, build_file).nested_build())
+}
+
 /// A value with where it was given.
 #[derive(Clone, Debug)]
 struct Given {
@@ -125,7 +131,7 @@ struct Given {
     line: Option<usize>,
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     environment: &'a Environment,
     build_file: &'a BuildFile,
     given: BTreeMap<Key, Given>,
@@ -135,7 +141,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(environment: &'a Environment, build_file: &'a BuildFile) -> Self {
+    pub(super) fn new(environment: &'a Environment, build_file: &'a BuildFile) -> Self {
         let mut reader = Self {
             environment,
             build_file,
@@ -279,7 +285,7 @@ impl<'a> Reader<'a> {
                 None,
             );
         }
-        if self.given.contains_key(&Key::ToolsImage) {
+        if self.is_given(Key::ToolsImage) {
             let line = self.line(Key::ToolsImage);
             self.not_yet("images without a package manager are not supported yet".to_owned(), line);
         }
@@ -297,12 +303,18 @@ impl<'a> Reader<'a> {
         self.choice(Key::LibraryPatchLevel, &[("patch", ()), ("minor", ()), ("major", ())], ());
     }
 
-    fn line(&self, key: Key) -> Option<usize> {
+    /// Whether the option is given.
+    pub(super) fn is_given(&self, key: Key) -> bool {
+        self.given.contains_key(&key)
+    }
+
+    /// The line of the build file that sets the option.
+    pub(super) fn line(&self, key: Key) -> Option<usize> {
         self.given.get(&key).and_then(|given| given.line)
     }
 
     /// The value that was given, else the default.
-    fn text(&self, key: Key) -> String {
+    pub(super) fn text(&self, key: Key) -> String {
         self.given.get(&key).map_or_else(
             || row(key).map_or("", |row| row.default).to_owned(),
             |given| given.value.clone(),
