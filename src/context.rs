@@ -11,6 +11,7 @@ use crate::glob;
 use crate::ignore::IgnoreFile;
 use crate::llb::source::Local;
 use crate::llb::{Display, Output, file, source};
+use crate::platform::Platform;
 use crate::report::{self, Report, ReportError};
 use crate::request::build_file::{BuildFile, BuildFileError, SIZE_LIMIT};
 use crate::request::context::Context;
@@ -63,6 +64,8 @@ pub struct LoadedReport {
     pub path: String,
     /// What it says.
     pub report: Report,
+    /// The platform that its context is for, if it is for one.
+    pub platform: Option<Platform>,
 }
 
 /// Why reports cannot be used.
@@ -258,6 +261,30 @@ async fn remote_context(
     }
 }
 
+/// When the build context was made, in seconds since 1970; nothing for a directory of the client, as with the
+/// Dockerfile frontend (`SOURCE_DATE_EPOCH=context`).
+pub async fn made_at(
+    gateway: &impl Gateway,
+    environment: &Environment,
+) -> Result<Option<i64>, MadeAtError> {
+    let key = environment.option("contextkey").unwrap_or("context");
+    let Some(address) = environment.option(key) else { return Ok(None) };
+    let unknown = || MadeAtError::Unknown(address.to_owned());
+    let context = request::context::remote(address).ok_or_else(unknown)?;
+    Ok(Some(gateway.made_at(&context).await?.ok_or_else(unknown)?))
+}
+
+/// Why nobody knows when the build context was made.
+#[derive(Debug, thiserror::Error)]
+pub enum MadeAtError {
+    /// The daemon failed.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// It does not tell.
+    #[error("this BuildKit does not tell when the build context was made: {0}")]
+    Unknown(String),
+}
+
 /// Bytes that tell an archive.
 const MAGIC_LENGTH: u64 = 1024;
 
@@ -406,7 +433,7 @@ pub async fn reports(
             return Err(failed(ReportError::TooLarge));
         }
         let report = read_report(gateway, &tree, &path, location.format).await?.map_err(failed)?;
-        reports.push(LoadedReport { path, report });
+        reports.push(LoadedReport { path, report, platform: location.platform.clone() });
     }
     Ok(reports)
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::code::Code;
-use crate::context::{BuildFileProblem, LoadReportError, LoadedBuildFile};
+use crate::context::{BuildFileProblem, LoadReportError, LoadedBuildFile, MadeAtError};
 use crate::gateway::{EngineStatus, Excerpt, GatewayError};
 use crate::llb::DefinitionError;
 use crate::package::words_of;
@@ -316,6 +316,18 @@ impl From<BuildFileProblem> for Failure {
                 line: Some(error.line),
             }])
             .with_excerpts(&loaded),
+        }
+    }
+}
+
+impl From<MadeAtError> for Failure {
+    fn from(error: MadeAtError) -> Self {
+        match error {
+            MadeAtError::Gateway(error) => error.into(),
+            unknown @ MadeAtError::Unknown(_) => {
+                let hint = "give SOURCE_DATE_EPOCH in seconds, or use BuildKit 0.26 or later";
+                Self::new(Code::MissingCapability, unknown.to_string(), Some(hint))
+            }
         }
     }
 }

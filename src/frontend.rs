@@ -1,6 +1,6 @@
 //! The order of the steps, and nothing else.
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 
 use crate::apply::{self, Applied};
 use crate::call::{self, Call, Rules};
@@ -22,7 +22,7 @@ use crate::probe::{self, ProbeError};
 use crate::reports::{self, Assigned};
 use crate::request::environment::Environment;
 use crate::request::lint;
-use crate::request::{self, Problem, Request, Target, Understood, Wanted};
+use crate::request::{self, Problem, Request, SourceDateEpoch, Target, Understood, Wanted};
 use crate::subject::{self, Subject, Subjects};
 use crate::verify::Verified;
 
@@ -69,6 +69,9 @@ async fn build(
     notices.extend(understood);
     if let Some(target) = call.target() {
         request.target = target;
+    }
+    if request.source_date_epoch == SourceDateEpoch::Context {
+        request = request.made_at(context::made_at(gateway, environment).await?);
     }
     if call == Call::Check {
         notices.extend(lint::odd(environment, &loaded.file, &request));
@@ -228,10 +231,9 @@ async fn load_reports(
     build_file: &LoadedBuildFile,
     request: &Request,
 ) -> Result<Vec<LoadedReport>, Failure> {
-    match &request.wanted {
-        Wanted::Listed { reports: Some(location), .. } => {
-            Ok(context::reports(gateway, environment, build_file, location).await?)
-        }
-        Wanted::Listed { reports: None, .. } | Wanted::Everything => Ok(Vec::new()),
-    }
+    let Wanted::Listed { reports: locations, .. } = &request.wanted else { return Ok(Vec::new()) };
+    let loaded = locations
+        .iter()
+        .map(|location| context::reports(gateway, environment, build_file, location));
+    Ok(try_join_all(loaded).await?.into_iter().flatten().collect())
 }

@@ -37,19 +37,21 @@ pub struct Assigned {
     pub notices: Vec<Problem>,
 }
 
-/// Tells which reports are about which platform: by the image's digests, else by the architecture that the report
+/// Tells which reports are about which platform: by their named context, else by the image's digests, else by the architecture that the report
 /// names, else by one in its file's name. A report that says nothing is about all platforms.
 pub fn assign(reports: &[LoadedReport], subjects: &[&Subject]) -> Result<Assigned, Failure> {
-    if subjects.len() < 2 {
+    if subjects.len() < 2 && reports.iter().all(|loaded| loaded.platform.is_none()) {
         let by_subject = subjects.iter().map(|_| Some(reports.to_vec())).collect();
         return Ok(Assigned { by_subject, notices: Vec::new() });
     }
     let mut by_subject: Vec<Vec<LoadedReport>> = vec![Vec::new(); subjects.len()];
     let mut others = Vec::new();
     for loaded in reports {
-        let mut fits: Vec<bool> =
-            subjects.iter().map(|subject| is_of_config(loaded, subject)).collect();
-        if !fits.contains(&true) {
+        let mut fits: Vec<bool> = match &loaded.platform {
+            Some(platform) => subjects.iter().map(|it| it.platform == *platform).collect(),
+            None => subjects.iter().map(|subject| is_of_config(loaded, subject)).collect(),
+        };
+        if loaded.platform.is_none() && !fits.contains(&true) {
             let architecture = architecture_of(loaded);
             let is_its = |subject: &&Subject| {
                 let own = subject.platform.architecture();
@@ -143,7 +145,7 @@ pub fn relevant(
         let other = found == Match::Other;
         if other {
             let what = if some_fit { "is left out" } else { "is used all the same" };
-            let LoadedReport { path, report } = &loaded;
+            let LoadedReport { path, report, .. } = &loaded;
             let message = format!(
                 "{path} {what}, it was made for another image: {}",
                 report.image.artifact_name

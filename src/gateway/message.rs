@@ -10,6 +10,7 @@ use crate::llb::source::image_identifier;
 use crate::llb::{DefinitionError, Output, platform_message};
 use crate::pb;
 use crate::platform::Platform;
+use crate::request::context::Context;
 
 use super::{
     Built, Daemon, EngineStatus, Excerpt, FileKind, FileStat, GatewayError, ImageSource, Ref,
@@ -172,7 +173,43 @@ pub(super) fn resolve_source_meta(
         platform: Some(platform_message(platform)),
         log_name: log_name(source),
         resolve_mode: mode.to_owned(),
+        git: None,
     }
+}
+
+/// Asks when a context was made; nothing for one that no daemon could tell of.
+pub(super) fn resolve_made_at(context: &Context) -> Option<pb::ResolveSourceMetaRequest> {
+    let (identifier, attrs, git) = match context {
+        Context::Git(git) => {
+            let request = pb::ResolveSourceGitRequest { return_object: true };
+            (git.identifier(), git.attributes(), Some(request))
+        }
+        Context::Http(url) => (url.clone(), BTreeMap::new(), None),
+        Context::Local(_) | Context::Image(_) | Context::OciLayout(_) | Context::Input(..) => {
+            return None;
+        }
+    };
+    Some(pb::ResolveSourceMetaRequest {
+        log_name: format!("[internal] look when {identifier} was made"),
+        source: Some(pb::SourceOp { identifier, attrs }),
+        git,
+        ..Default::default()
+    })
+}
+
+/// When a context was made, from the answer to [`resolve_made_at`].
+pub(super) fn made_at(response: &pb::ResolveSourceMetaResponse) -> Option<i64> {
+    if let Some(http) = &response.http {
+        return http.last_modified.as_ref().map(|time| time.seconds);
+    }
+    committed_at(&response.git.as_ref()?.commit_object)
+}
+
+/// The time of a commit (gitformat-commit: `committer NAME <ADDRESS> SECONDS ZONE`).
+fn committed_at(object: &[u8]) -> Option<i64> {
+    let text = String::from_utf8_lossy(object);
+    let committer = text.lines().find_map(|line| line.strip_prefix("committer "))?;
+    committer.rsplit(' ').nth(1)?.parse().ok()
 }
 
 /// The older form of [`resolve_source_meta`], for daemons before 0.13.
@@ -227,5 +264,18 @@ fn range(excerpt: &Excerpt) -> pb::Range {
     pb::Range {
         start: Some(pb::Position { line: first, character: 0 }),
         end: Some(pb::Position { line: last, character: 0 }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_tells_its_time() {
+        let commit =
+            b"tree 1\nauthor A <a@b> 100 +0000\ncommitter B C <b@c> 200 +0100\n\ncommitter x 3 y\n";
+        assert_eq!(committed_at(commit), Some(200));
+        assert_eq!(committed_at(b""), None);
     }
 }

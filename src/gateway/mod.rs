@@ -14,6 +14,7 @@ use crate::llb::source::{OciLayout, ResolveMode};
 use crate::platform::Platform;
 use crate::reference::ImageReference;
 use crate::request::NestedBuild;
+use crate::request::context::Context;
 
 pub mod file;
 mod message;
@@ -220,6 +221,10 @@ pub trait Gateway {
         source: &ImageSource,
         platform: &Platform,
     ) -> Result<ResolvedImage, GatewayError>;
+
+    /// When a context that the daemon loads was made: the commit's time, or what a web server says, in seconds since
+    /// 1970; nothing when it cannot be told.
+    async fn made_at(&self, context: &Context) -> Result<Option<i64>, GatewayError>;
 
     /// Has another frontend build, with everything that the client had built for this one.
     async fn build(&self, nested: &NestedBuild) -> Result<Built, GatewayError>;

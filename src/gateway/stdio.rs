@@ -20,6 +20,7 @@ use crate::llb::Output;
 use crate::pb;
 use crate::pb::llb_bridge_client::LlbBridgeClient;
 use crate::platform::Platform;
+use crate::request::context::Context;
 use crate::request::{CacheImport, NestedBuild};
 
 use super::{
@@ -218,6 +219,12 @@ impl Gateway for StdioGateway {
             ),
         };
         Ok(ResolvedImage { digest, config })
+    }
+
+    async fn made_at(&self, context: &Context) -> Result<Option<i64>, GatewayError> {
+        let Some(request) = message::resolve_made_at(context) else { return Ok(None) };
+        let response = self.client.clone().resolve_source_meta(request).await?;
+        Ok(message::made_at(response.get_ref()))
     }
 
     async fn build(&self, nested: &NestedBuild) -> Result<Built, GatewayError> {

@@ -797,6 +797,13 @@ pub struct ResolveSourceMetaRequest {
     pub log_name: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]
     pub resolve_mode: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub git: ::core::option::Option<ResolveSourceGitRequest>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResolveSourceGitRequest {
+    #[prost(bool, tag = "1")]
+    pub return_object: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ResolveSourceMetaResponse {
@@ -804,6 +811,27 @@ pub struct ResolveSourceMetaResponse {
     pub source: ::core::option::Option<SourceOp>,
     #[prost(message, optional, tag = "2")]
     pub image: ::core::option::Option<ResolveSourceImageResponse>,
+    /// BuildKit 0.26.
+    #[prost(message, optional, tag = "3")]
+    pub git: ::core::option::Option<ResolveSourceGitResponse>,
+    #[prost(message, optional, tag = "4")]
+    pub http: ::core::option::Option<ResolveSourceHttpResponse>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResolveSourceGitResponse {
+    #[prost(bytes = "bytes", tag = "4")]
+    pub commit_object: ::prost::bytes::Bytes,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResolveSourceHttpResponse {
+    #[prost(message, optional, tag = "3")]
+    pub last_modified: ::core::option::Option<Timestamp>,
+}
+/// google.protobuf.Timestamp.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Timestamp {
+    #[prost(int64, tag = "1")]
+    pub seconds: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResolveSourceImageResponse {

@@ -54,7 +54,8 @@ pub fn odd(environment: &Environment, build_file: &BuildFile, request: &Request)
         add(Code::MovingTag, message, "pin it: name:tag@sha256:…", reader.line(Key::Image));
     }
     let is_dockerfile = build_file.dockerfile().is_some();
-    let has_reports = matches!(&request.wanted, Wanted::Listed { reports: Some(_), .. });
+    let has_reports =
+        matches!(&request.wanted, Wanted::Listed { reports, .. } if !reports.is_empty());
     let is_everything = request.wanted == Wanted::Everything;
     let rules = [
         (Key::Image, is_dockerfile, "the Dockerfile says what is built"),

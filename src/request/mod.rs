@@ -73,10 +73,24 @@ pub struct Request {
 }
 
 impl Request {
+    /// The same request with the time of its build context, if that was asked for.
+    #[must_use]
+    pub fn made_at(mut self, seconds: Option<i64>) -> Self {
+        self.source_date_epoch = seconds.map_or(SourceDateEpoch::Unset, SourceDateEpoch::Seconds);
+        if let Some(Origin::Dockerfile(nested)) = &mut self.origin.general {
+            let key = "build-arg:SOURCE_DATE_EPOCH".to_owned();
+            match seconds {
+                Some(seconds) => nested.options.insert(key, seconds.to_string()),
+                None => nested.options.remove(&key),
+            };
+        }
+        self
+    }
+
     /// Seconds since 1970 that everything new of an image gets as its time, if they are asked for.
     pub fn epoch_of(&self, config: &ImageConfig) -> Option<i64> {
         match self.source_date_epoch {
-            SourceDateEpoch::Unset => None,
+            SourceDateEpoch::Unset | SourceDateEpoch::Context => None,
             SourceDateEpoch::Seconds(seconds) => Some(seconds),
             SourceDateEpoch::Image => config.created().map(Timestamp::as_second),
         }
@@ -185,6 +199,8 @@ pub enum SourceDateEpoch {
     Seconds(i64),
     /// When the original image was made.
     Image,
+    /// When the build context was made: the commit's time, or what a web server says.
+    Context,
 }
 
 /// What to upgrade.
@@ -195,7 +211,7 @@ pub enum Wanted {
     /// What these say, together.
     Listed {
         /// Reports.
-        reports: Option<ReportLocation>,
+        reports: Vec<ReportLocation>,
         /// Packages by name.
         packages: Vec<WantedPackage>,
     },
@@ -219,6 +235,8 @@ pub struct ReportLocation {
     pub path: String,
     /// What to expect.
     pub format: ReportFormat,
+    /// The platform that they are about, where a named context is given for one.
+    pub platform: Option<Platform>,
 }
 
 /// A fix cannot be reached.

@@ -225,10 +225,10 @@ pub static TABLE: &[Row] = &[
         key: Key::SourceDateEpoch,
         name: "SOURCE_DATE_EPOCH",
         alias: None,
-        values: Values::Text("seconds, or image"),
+        values: Values::Text("seconds, image or context"),
         default: "",
         help: "timestamp for everything new in the layer and the configuration, for reproducible results; \
-               `image` is the original image's own",
+               `image` is the original image's own, `context` that of a build context from Git or the web",
     },
     Row {
         key: Key::Platform,

@@ -439,6 +439,7 @@ impl<'a> Reader<'a> {
         match self.text(Key::SourceDateEpoch).trim() {
             "" => SourceDateEpoch::Unset,
             "image" => SourceDateEpoch::Image,
+            "context" => SourceDateEpoch::Context,
             _ => {
                 let seconds = self.parsed(Key::SourceDateEpoch);
                 seconds.map_or(SourceDateEpoch::Unset, SourceDateEpoch::Seconds)
@@ -567,8 +568,41 @@ impl<'a> Reader<'a> {
     }
 
     fn wanted(&mut self) -> Wanted {
-        let context = self.context("report", None);
-        let path = self.given.get(&Key::Report).map(|given| given.value.clone());
+        let before = self.problems.len();
+        let general = self.context("report", None);
+        let given = self.given.get(&Key::Report).map(|given| given.value.clone());
+        let format = self.report_format();
+        let mut reports = Vec::new();
+        for platform in self.contexts_for_platforms("report") {
+            if let Some(context) = self.context("report", Some(&platform)) {
+                let path = self.report_path(Some(&context), given.as_deref());
+                let (context, platform) = (Some(context), Some(platform));
+                reports.extend(path.map(|path| ReportLocation { context, path, format, platform }));
+            }
+        }
+        // With contexts for platforms alone nothing else is meant.
+        if reports.is_empty() || general.is_some() {
+            let address = given.as_deref().filter(|_| general.is_none()).and_then(context::remote);
+            let (context, given) = match address {
+                Some(address) => (Some(address), None),
+                None => (general, given),
+            };
+            let path = self.report_path(context.as_ref(), given.as_deref());
+            reports.extend(path.map(|path| ReportLocation {
+                context,
+                path,
+                format,
+                platform: None,
+            }));
+        }
+        let packages = self.packages();
+        if reports.is_empty() && packages.is_empty() && self.problems.len() == before {
+            return Wanted::Everything;
+        }
+        Wanted::Listed { reports, packages }
+    }
+
+    fn report_format(&mut self) -> ReportFormat {
         let format = self.choice(
             Key::ReportFormat,
             &[
@@ -589,28 +623,22 @@ impl<'a> Reader<'a> {
             let line = self.line(Key::ReportFormat);
             self.not_yet(what, line);
         }
-        let address = path.as_deref().filter(|_| context.is_none()).and_then(context::remote);
-        let (context, path) = match address {
-            Some(address) => (Some(address), None),
-            None => (context, path),
-        };
-        let path = match (&context, path) {
+        format
+    }
+
+    /// Where in a context the reports are; nothing without any.
+    fn report_path(&mut self, context: Option<&Context>, given: Option<&str>) -> Option<String> {
+        match (context, given) {
             (None, None) => None,
             // A web server gives one file, whose name the protocol fixes.
             (Some(Context::Http(_)), _) => Some("context".to_owned()),
             (Some(_), None) => Some(".".to_owned()),
-            (_, Some(path)) => self.report_path(&path),
-        };
-        let packages = self.packages();
-        if path.is_none() && packages.is_empty() {
-            return Wanted::Everything;
+            (_, Some(path)) => self.path_in_context(path),
         }
-        let reports = path.map(|path| ReportLocation { context, path, format });
-        Wanted::Listed { reports, packages }
     }
 
     /// Relative to the context's root, whatever slash it begins with.
-    fn report_path(&mut self, given: &str) -> Option<String> {
+    fn path_in_context(&mut self, given: &str) -> Option<String> {
         let parts: Vec<&str> =
             given.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         if parts.contains(&"..") {

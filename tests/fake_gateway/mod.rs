@@ -27,6 +27,7 @@ use suture::patch::task::{FetchOutcome, path};
 use suture::pb;
 use suture::platform::Platform;
 use suture::request::NestedBuild;
+use suture::request::context::Context;
 
 use scenario::{ErrorFile, UNKNOWN};
 pub(crate) use scenario::{SNAPSHOTS, Scenario};
@@ -686,6 +687,11 @@ impl Gateway for FakeGateway<'_> {
         let shown = digest.as_ref().map_or("no digest", Digest::as_str);
         self.log(format!("resolve {what} for {platform} -> {shown}"));
         Ok(ResolvedImage { digest, config: self.scenario.config_of(platform) })
+    }
+
+    async fn made_at(&self, context: &Context) -> Result<Option<i64>, GatewayError> {
+        self.log(format!("made at {context:?}"));
+        Ok(self.scenario.daemon.made_at)
     }
 
     async fn build(&self, nested: &NestedBuild) -> Result<Built, GatewayError> {

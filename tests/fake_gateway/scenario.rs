@@ -75,6 +75,8 @@ pub(crate) struct DaemonFile {
     pub(crate) hands_out_frontend_image: bool,
     /// Whether it tells the digest of an image.
     pub(crate) tells_digests: bool,
+    /// When the build context was made.
+    pub(crate) made_at: Option<i64>,
     /// What the Dockerfile's frontend answers.
     pub(crate) built: BuiltFile,
     /// Directories that the client does not offer.
@@ -98,6 +100,7 @@ impl Default for DaemonFile {
             disabled: BTreeMap::new(),
             hands_out_frontend_image: true,
             tells_digests: true,
+            made_at: None,
             built: BuiltFile::default(),
             without_locals: Vec::new(),
             inputs: Vec::new(),
