@@ -15,6 +15,7 @@ pub mod debian_root;
 pub mod demo;
 pub mod digest;
 pub mod docker_api;
+pub mod emulator;
 pub mod engine;
 pub mod family;
 pub mod file_tree;

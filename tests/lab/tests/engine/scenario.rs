@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 use suture_lab::docker_api;
+use suture_lab::emulator;
 use suture_lab::engine::Engine;
 use suture_lab::frontend_image;
 use suture_lab::lab_image::{self, IMAGES};
@@ -45,6 +46,12 @@ pub(crate) struct Scenario {
     /// The image to patch: one of the lab's, or one that `setup` makes. `$IMAGE` in the commands.
     #[serde(default)]
     image: String,
+    /// Further images of the lab that the commands use.
+    #[serde(default)]
+    images: Vec<String>,
+    /// Whether programs of arm64 must run.
+    #[serde(default)]
+    emulator: bool,
     /// What a scanner has found, for `report.json`: `ID PACKAGE [FIXED-VERSION]`.
     #[serde(default)]
     findings: Vec<String>,
@@ -161,6 +168,12 @@ impl Scenario {
         remove(engine, &result)?;
         if IMAGES.iter().any(|(name, _)| *name == self.image) {
             lab_image::ensure(engine, &self.image)?;
+        }
+        for image in &self.images {
+            lab_image::ensure(engine, image)?;
+        }
+        if self.emulator {
+            emulator::ensure(engine.folder())?;
         }
         if !self.setup.is_empty() {
             let done = self.shell(engine, &work, &result, &self.setup)?;
