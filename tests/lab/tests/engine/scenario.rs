@@ -15,6 +15,7 @@ use suture_lab::emulator;
 use suture_lab::engine::Engine;
 use suture_lab::frontend_image;
 use suture_lab::lab_image::{self, IMAGES};
+use suture_lab::service::in_network_of;
 use suture_lab::started_image::CONTAINER_LABEL;
 use suture_lab::stored_image::StoredImage;
 use suture_lab::trivy_report::{self, Finding};
@@ -36,6 +37,10 @@ const AGENT: &[u8] = b"/dev/.suture/agent/suture";
 /// What a user types, and what must come of it: the text of `scenario.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a word of the file, and goes with any other"
+)]
 pub(crate) struct Scenario {
     /// The folder's name.
     #[serde(skip)]
@@ -52,6 +57,9 @@ pub(crate) struct Scenario {
     /// Whether programs of arm64 must run.
     #[serde(default)]
     emulator: bool,
+    /// Whether there must be a registry, `$REGISTRY`. The commands then run in its network.
+    #[serde(default)]
+    registry: bool,
     /// What a scanner has found, for `report.json`: `ID PACKAGE [FIXED-VERSION]`.
     #[serde(default)]
     findings: Vec<String>,
@@ -280,7 +288,12 @@ impl Scenario {
 
     /// Runs commands as a user types them.
     fn shell(&self, engine: &Engine, work: &Path, result: &str, commands: &str) -> Result<Done> {
-        let finished = Command::new("timeout")
+        let mut command = Command::new("timeout");
+        if self.registry {
+            command = in_network_of(engine.network_of(), "timeout")?;
+            command.env("REGISTRY", engine.registry()?);
+        }
+        let finished = command
             .args([PATIENCE, "sh", "-ec", &format!("exec 2>&1\n{commands}")])
             .envs(engine.environment()?)
             .env("IMAGE", &self.image)
