@@ -15,6 +15,7 @@ use crate::folder::LabFolder;
 use crate::network;
 use crate::own_engine::{OwnEngine, RELEASES, Release};
 use crate::program;
+use crate::registry;
 use crate::repository_server::RepositoryServer;
 
 /// Where an engine listens unless told otherwise.
@@ -101,6 +102,20 @@ impl Engine {
         Ok(server)
     }
 
+    /// The process in whose network the engine and what serves it are, unless that is the machine's.
+    pub fn network_of(&self) -> Option<u32> {
+        match &self.kind {
+            Kind::Existing { .. } => None,
+            Kind::Own(own) => own.daemon().running(),
+        }
+    }
+
+    /// The address of the registry in the engine's network, running.
+    pub fn registry(&self) -> Result<&'static str> {
+        registry::start(&self.folder, &self.home()?, self.network_of())?;
+        Ok(registry::ADDRESS)
+    }
+
     /// What the docker program needs to find in its environment to work with this engine.
     pub fn environment(&self) -> Result<Vec<(&'static str, OsString)>> {
         let mut variables = vec![
@@ -163,7 +178,8 @@ fn existing_home(folder: &LabFolder) -> Result<PathBuf> {
 
 /// Stops every engine of ours. Says whether any ran.
 pub fn stop_all(folder: &LabFolder) -> Result<bool> {
-    let mut ran = RepositoryServer::stop(&existing_home(folder)?)?;
+    let existing = existing_home(folder)?;
+    let mut ran = RepositoryServer::stop(&existing)? | registry::stop(&existing)?;
     for release in RELEASES {
         ran |= OwnEngine::new(folder, release)?.stop()?;
     }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use suture_lab::background;
 use suture_lab::bench;
 use suture_lab::demo;
+use suture_lab::emulator;
 use suture_lab::engine::{self, Engine};
 use suture_lab::folder::LabFolder;
 use suture_lab::frontend_image;
@@ -81,7 +82,7 @@ fn run(arguments: &[&str]) -> Result<()> {
             lab_image::ensure_all(&engine, names)
         }
         ["down"] => {
-            let ran = engine::stop_all(&folder)?;
+            let ran = engine::stop_all(&folder)? | emulator::remove(&folder)?;
             eprintln!("{}", if ran { "stopped" } else { "nothing was running" });
             Ok(())
         }

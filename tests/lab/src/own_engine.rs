@@ -21,6 +21,7 @@ use crate::folder::LabFolder;
 use crate::network;
 use crate::program;
 use crate::recorded_process::{RecordedProcess, children};
+use crate::registry;
 use crate::repository_server::RepositoryServer;
 
 /// An engine we can run, and the Debian suite its packages come from.
@@ -189,7 +190,7 @@ impl OwnEngine {
     pub fn stop(&self) -> Result<bool> {
         let daemon = self.daemon().stop(STOP_PATIENCE)?;
         let way_out = self.way_out().stop(Duration::from_secs(5))?;
-        let server = RepositoryServer::stop(&self.home)?;
+        let server = RepositoryServer::stop(&self.home)? | registry::stop(&self.home)?;
         self.remove_control_groups()?;
         match fs::remove_file(self.socket()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -3,29 +3,24 @@
 
 use std::env;
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write, copy};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Component, Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
-use std::thread::{sleep, spawn};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::thread::spawn;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 
 use crate::folder::LabFolder;
-use crate::program;
-use crate::recorded_process::RecordedProcess;
+use crate::service::{Service, Start};
 
 /// The port the server listens on: fixed, because images name it.
 pub const PORT: u16 = 8642;
 
 /// A port that nothing listens on.
 pub const CLOSED_PORT: u16 = 1;
-
-/// How long the server may take to listen.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many headers, of how many bytes together, a request may have.
 const LONGEST_REQUEST: u64 = 64 * 1024;
@@ -51,9 +46,9 @@ impl RepositoryServer {
         Self { folder: folder.clone(), home: home.to_path_buf(), namespace_of, address }
     }
 
-    /// The server's process.
-    pub fn process(home: &Path) -> RecordedProcess {
-        RecordedProcess::at(home.join("repository-server.process"))
+    /// The server as a service.
+    fn service(home: &Path) -> Service<'_> {
+        Service { name: "repository-server", home, says: LISTENING }
     }
 
     /// One line for each request: milliseconds since 1970, method, path, status, bytes of the body.
@@ -73,57 +68,28 @@ impl RepositoryServer {
 
     /// Starts the server unless it runs.
     pub fn start(&self) -> Result<()> {
-        let process = Self::process(&self.home);
-        if process.running().is_some() {
-            return Ok(());
-        }
-        let _alone = self.folder.lock("repository-server")?;
-        if process.running().is_some() {
-            return Ok(());
-        }
-        let lab = env::current_exe().context("cannot find our own program")?;
-        let mut command = program::system("setsid")?;
         // In a namespace of our own there is nobody else who could hear of the server.
-        let listen_on = if let Some(id) = self.namespace_of {
-            command.arg(program::find("nsenter").context("the program nsenter is missing")?);
-            command.arg(format!("--net=/proc/{id}/ns/net"));
-            Ipv4Addr::UNSPECIFIED.into()
-        } else {
-            self.address
+        let listen_on = match self.namespace_of {
+            Some(_) => Ipv4Addr::UNSPECIFIED.into(),
+            None => self.address,
         };
-        let errors_path = self.home.join("repository-server.log");
-        let errors = File::create(&errors_path)
-            .with_context(|| format!("cannot make: {}", errors_path.display()))?;
-        let mut server = command
-            .arg(lab)
-            .arg("serve")
-            .arg(SocketAddr::new(listen_on, PORT).to_string())
-            .arg(self.folder.folder("repositories")?)
-            .arg(self.log())
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(errors)
-            .spawn()
-            .context("cannot start the repository server")?;
-        process.note(server.id())?;
-        let start = Instant::now();
-        while !fs::read_to_string(&errors_path).is_ok_and(|text| text.contains(LISTENING)) {
-            if server.try_wait()?.is_some() || start.elapsed() > PATIENCE {
-                let words = fs::read_to_string(&errors_path).unwrap_or_default();
-                bail!(
-                    "the repository server does not come up:\n{}",
-                    program::last_lines(&words, 5)
-                );
-            }
-            sleep(Duration::from_millis(5));
-        }
-        Ok(())
+        Self::service(&self.home).start(&self.folder, self.namespace_of, || {
+            Ok(Start {
+                program: env::current_exe().context("cannot find our own program")?,
+                arguments: vec![
+                    "serve".into(),
+                    SocketAddr::new(listen_on, PORT).to_string().into(),
+                    self.folder.folder("repositories")?.into(),
+                    self.log().into(),
+                ],
+                environment: Vec::new(),
+            })
+        })
     }
 
     /// Stops the server. Says whether it ran.
     pub fn stop(home: &Path) -> Result<bool> {
-        Self::process(home).stop(Duration::from_secs(5))
+        Self::service(home).stop()
     }
 }
 

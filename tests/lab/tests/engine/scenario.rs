@@ -11,9 +11,11 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 use suture_lab::docker_api;
+use suture_lab::emulator;
 use suture_lab::engine::Engine;
 use suture_lab::frontend_image;
 use suture_lab::lab_image::{self, IMAGES};
+use suture_lab::service::in_network_of;
 use suture_lab::started_image::CONTAINER_LABEL;
 use suture_lab::stored_image::StoredImage;
 use suture_lab::trivy_report::{self, Finding};
@@ -35,6 +37,10 @@ const AGENT: &[u8] = b"/dev/.suture/agent/suture";
 /// What a user types, and what must come of it: the text of `scenario.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a word of the file, and goes with any other"
+)]
 pub(crate) struct Scenario {
     /// The folder's name.
     #[serde(skip)]
@@ -45,6 +51,15 @@ pub(crate) struct Scenario {
     /// The image to patch: one of the lab's, or one that `setup` makes. `$IMAGE` in the commands.
     #[serde(default)]
     image: String,
+    /// Further images of the lab that the commands use.
+    #[serde(default)]
+    images: Vec<String>,
+    /// Whether programs of arm64 must run.
+    #[serde(default)]
+    emulator: bool,
+    /// Whether there must be a registry, `$REGISTRY`. The commands then run in its network.
+    #[serde(default)]
+    registry: bool,
     /// What a scanner has found, for `report.json`: `ID PACKAGE [FIXED-VERSION]`.
     #[serde(default)]
     findings: Vec<String>,
@@ -121,6 +136,8 @@ pub(crate) enum Outcome {
     Unchanged,
     /// The commands fail and there is no result.
     Failed,
+    /// The commands succeed; what else must hold is said by `says`, `says_not` and `then` alone.
+    Done,
 }
 
 /// All scenarios, in the order of their names; those that nobody else may run with, and those that wait,
@@ -160,6 +177,12 @@ impl Scenario {
         if IMAGES.iter().any(|(name, _)| *name == self.image) {
             lab_image::ensure(engine, &self.image)?;
         }
+        for image in &self.images {
+            lab_image::ensure(engine, image)?;
+        }
+        if self.emulator {
+            emulator::ensure(engine.folder())?;
+        }
         if !self.setup.is_empty() {
             let done = self.shell(engine, &work, &result, &self.setup)?;
             ensure!(done.success, "setup fails:\n{}", done.output);
@@ -188,6 +211,8 @@ impl Scenario {
         if done.success != succeeds {
             let how = if done.success { "succeed" } else { "fail" };
             complaints.push(format!("the commands {how}"));
+        } else if self.expect.outcome == Outcome::Done {
+            // Whether there is a `$RESULT` at all is the scenario's own business.
         } else if succeeds {
             let original = self.expect.original.as_ref().unwrap_or(&self.image);
             let original = original.replace("$RESULT", &result);
@@ -263,7 +288,12 @@ impl Scenario {
 
     /// Runs commands as a user types them.
     fn shell(&self, engine: &Engine, work: &Path, result: &str, commands: &str) -> Result<Done> {
-        let finished = Command::new("timeout")
+        let mut command = Command::new("timeout");
+        if self.registry {
+            command = in_network_of(engine.network_of(), "timeout")?;
+            command.env("REGISTRY", engine.registry()?);
+        }
+        let finished = command
             .args([PATIENCE, "sh", "-ec", &format!("exec 2>&1\n{commands}")])
             .envs(engine.environment()?)
             .env("IMAGE", &self.image)
