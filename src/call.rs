@@ -234,7 +234,11 @@ pub async fn check(
             "ruleName": code,
             "description": finding.message,
             "url": format!("{CODES_PAGE}#{code}"),
-            "detail": finding.hint.clone().unwrap_or_else(|| finding.message.clone()),
+            // The only text of a finding that buildx prints.
+            "detail": match &finding.hint {
+                Some(hint) => format!("{}; {hint}", finding.message),
+                None => finding.message.clone(),
+            },
             "location": location(line_of(finding)),
         })
     });

@@ -1,0 +1,7 @@
+target "one" {
+  contexts = { image = "target:two" }
+}
+
+target "two" {
+  contexts = { image = "target:one" }
+}
