@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::buildkit::{self, Buildkit};
 use crate::docker_api;
 use crate::folder::LabFolder;
 use crate::network;
@@ -116,6 +117,11 @@ impl Engine {
         Ok(registry::ADDRESS)
     }
 
+    /// `BuildKit` without Docker in the engine's network, running.
+    pub fn buildkit(&self) -> Result<Buildkit> {
+        buildkit::start(&self.folder, &self.home()?, self.network_of())
+    }
+
     /// What the docker program needs to find in its environment to work with this engine.
     pub fn environment(&self) -> Result<Vec<(&'static str, OsString)>> {
         let mut variables = vec![
@@ -179,7 +185,8 @@ fn existing_home(folder: &LabFolder) -> Result<PathBuf> {
 /// Stops every engine of ours. Says whether any ran.
 pub fn stop_all(folder: &LabFolder) -> Result<bool> {
     let existing = existing_home(folder)?;
-    let mut ran = RepositoryServer::stop(&existing)? | registry::stop(&existing)?;
+    let mut ran = buildkit::stop(&existing)?;
+    ran |= RepositoryServer::stop(&existing)? | registry::stop(&existing)?;
     for release in RELEASES {
         ran |= OwnEngine::new(folder, release)?.stop()?;
     }

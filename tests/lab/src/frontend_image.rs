@@ -37,6 +37,17 @@ pub fn build(engine: &Engine, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Pushes the frontend image to the registry in an engine's network and returns its name there.
+pub fn push(engine: &Engine, name: &str) -> Result<String> {
+    let pushed = format!("{}/{name}", engine.registry()?);
+    // The name in the engine is there only meanwhile, and others push too.
+    let _alone = engine.folder().lock("frontend-push")?;
+    program::run(engine.docker()?.args(["tag", name, &pushed]))?;
+    program::run(engine.docker()?.args(["push", "--quiet", &pushed]))?;
+    program::run(engine.docker()?.args(["image", "rm", &pushed]))?;
+    Ok(pushed)
+}
+
 /// The root of the project that this program was built from.
 pub fn project() -> PathBuf {
     let lab = Path::new(env!("CARGO_MANIFEST_DIR"));

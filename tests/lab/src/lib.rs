@@ -9,6 +9,7 @@ pub mod apt_repository;
 pub mod background;
 pub mod bench;
 pub mod build_context;
+pub mod buildkit;
 pub mod deb_package;
 pub mod debian_packages;
 pub mod debian_root;

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use rustix::mount::{MountFlags, mount, mount_bind};
 use serde_json::json;
 
+use crate::buildkit;
 use crate::debian_packages::PackageSet;
 use crate::digest;
 use crate::docker_api;
@@ -79,6 +80,11 @@ const TOOLS: PackageSet<'_> = PackageSet {
         "tini",
     ],
 };
+
+/// The folder with the programs beside an engine's own, among them runc.
+pub fn tools(folder: &LabFolder) -> Result<PathBuf> {
+    TOOLS.unpacked(folder)
+}
 
 /// How long an engine may take to come up: the first start on a slow disk makes its databases.
 const START_PATIENCE: Duration = Duration::from_mins(1);
@@ -157,7 +163,7 @@ impl OwnEngine {
         }
         program::require_root("an engine of the lab's own")?;
         self.stop()?;
-        let tools = TOOLS.unpacked(&self.folder)?;
+        let tools = tools(&self.folder)?;
         self.release.programs(&self.folder)?;
         self.write_settings(&tools)?;
         if let Err(error) = self.bring_up(&tools) {
@@ -188,6 +194,7 @@ impl OwnEngine {
 
     /// Stops the engine and everything that serves it. Says whether anything ran.
     pub fn stop(&self) -> Result<bool> {
+        let buildkit = buildkit::stop(&self.home)?;
         let daemon = self.daemon().stop(STOP_PATIENCE)?;
         let way_out = self.way_out().stop(Duration::from_secs(5))?;
         let server = RepositoryServer::stop(&self.home)? | registry::stop(&self.home)?;
@@ -196,7 +203,7 @@ impl OwnEngine {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).context("cannot remove the engine's socket")
             }
-            _ => Ok(daemon || way_out || server),
+            _ => Ok(buildkit || daemon || way_out || server),
         }
     }
 

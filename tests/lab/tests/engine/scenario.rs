@@ -1,7 +1,9 @@
 //! A scenario: what a user types, and what must come of it.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -60,6 +62,9 @@ pub(crate) struct Scenario {
     /// Whether there must be a registry, `$REGISTRY`. The commands then run in its network.
     #[serde(default)]
     registry: bool,
+    /// Whether there must be `BuildKit` without Docker, with a registry that has the frontend.
+    #[serde(default)]
+    buildkit: bool,
     /// What a scanner has found, for `report.json`: `ID PACKAGE [FIXED-VERSION]`.
     #[serde(default)]
     findings: Vec<String>,
@@ -288,14 +293,26 @@ impl Scenario {
 
     /// Runs commands as a user types them.
     fn shell(&self, engine: &Engine, work: &Path, result: &str, commands: &str) -> Result<Done> {
+        let mut environment: BTreeMap<_, _> = engine.environment()?.into_iter().collect();
         let mut command = Command::new("timeout");
-        if self.registry {
+        if self.registry || self.buildkit {
+            // Its address means something only there.
             command = in_network_of(engine.network_of(), "timeout")?;
-            command.env("REGISTRY", engine.registry()?);
+            environment.insert("REGISTRY", engine.registry()?.into());
+        }
+        if self.buildkit {
+            let pushed = frontend_image::push(engine, &frontend_image::name())?;
+            environment.insert("REGISTRY_FRONTEND", pushed.into());
+            let buildkit = engine.buildkit()?;
+            environment.insert("BUILDKIT_HOST", buildkit.address.into());
+            let path = environment.remove("PATH").or_else(|| env::var_os("PATH"));
+            let path = path.context("PATH is not set")?;
+            let folders = iter::once(buildkit.programs).chain(env::split_paths(&path));
+            environment.insert("PATH", env::join_paths(folders)?);
         }
         let finished = command
             .args([PATIENCE, "sh", "-ec", &format!("exec 2>&1\n{commands}")])
-            .envs(engine.environment()?)
+            .envs(environment)
             .env("IMAGE", &self.image)
             .env("RESULT", result)
             .env("FRONTEND", frontend_image::name())
