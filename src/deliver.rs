@@ -34,6 +34,8 @@ pub struct Outcome {
     pub root: Option<SolvedTree>,
     /// The root filesystem before.
     pub before: Option<SolvedTree>,
+    /// Whether there is a new layer.
+    pub is_changed: bool,
     /// The same as the summary, as Markdown.
     pub markdown: String,
     /// The same as the summary, for programs.
@@ -81,7 +83,7 @@ impl Outcome {
             source_date_epoch: None,
         };
         let root = subject.root.clone();
-        Self { image, before: root.clone(), root, markdown, record }
+        Self { image, before: root.clone(), root, is_changed: false, markdown, record }
     }
 
     /// The patched subject.
@@ -103,7 +105,14 @@ impl Outcome {
             source_date_epoch,
         };
         let (markdown, record) = (evidence.markdown(), evidence.record());
-        Self { image, before: subject.root.clone(), root: Some(root), markdown, record }
+        Self {
+            image,
+            before: subject.root.clone(),
+            root: Some(root),
+            is_changed: true,
+            markdown,
+            record,
+        }
     }
 }
 
@@ -153,7 +162,7 @@ async fn tree(
         Target::Report | Target::Plan => Some(files(outcome)),
         Target::Check => None,
         Target::Layer => match (&outcome.before, &outcome.root) {
-            (Some(before), Some(after)) if before.output.digest() != after.output.digest() => {
+            (Some(before), Some(after)) if outcome.is_changed => {
                 let display = Display::named("take the patch layer alone");
                 combine::diff(Some(&before.output), Some(&after.output), &display)
             }

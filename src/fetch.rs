@@ -3,8 +3,8 @@
 use crate::evidence::counted;
 use crate::failure::Failure;
 use crate::freshness::{self, Contract};
-use crate::gateway::{Gateway, read_file};
-use crate::llb::Output;
+use crate::gateway::{Gateway, SolvedTree, read_file};
+use crate::llb::{Display, Output, combine};
 use crate::note;
 use crate::patch::task::{FetchOutcome, FetchTask, Targets, path};
 use crate::patch::{Fetch, Steps};
@@ -71,6 +71,27 @@ pub async fn fetch(
         && !(first.outcome.unmet.is_empty() && first.outcome.skipped.is_empty())
         && cached;
     if may_be_stale { once(Contract::Newest).await } else { Ok(first) }
+}
+
+/// The same root filesystem, with the fetch among what it is made of although nothing of it is used: whoever exports
+/// the result's cache has the fetch in it, and need not run it again to learn that there is nothing to do.
+///
+/// `BuildKit` takes the difference of a tree and itself for nothing, and a merge with nothing for the tree
+/// (`solver/llbsolver/ops/diff.go`, `merge.go`).
+pub async fn remember(
+    gateway: &impl Gateway,
+    root: &SolvedTree,
+    fetched: &Fetched,
+) -> Result<SolvedTree, Failure> {
+    let known = &gateway.daemon().llb;
+    if !(known.has("mergeop") && known.has("diffop")) {
+        return Ok(root.clone());
+    }
+    let display = Display::named("[internal] remember the fetch");
+    let nothing = combine::diff(Some(&fetched.files), Some(&fetched.files), &display);
+    let trees = std::iter::once(root.output.clone()).chain(nothing).collect();
+    let Some(output) = combine::merge(trees, &display) else { return Ok(root.clone()) };
+    Ok(SolvedTree { reading: gateway.solve(&output).await?, output })
 }
 
 async fn run(

@@ -204,7 +204,9 @@ async fn patch<G: Gateway>(
     notices.extend(policy::unmet(request, &plan, kept_back)?);
     evidence = Evidence { plan: &plan, kept_back, skipped: &outcome.skipped, ..evidence };
     if outcome.upgrades.is_empty() {
-        return Outcome::unchanged(request, subject, &evidence);
+        let unchanged = Outcome::unchanged(request, subject, &evidence)?;
+        let root = fetch::remember(gateway, root, &fetched).await?;
+        return Ok(Outcome { root: Some(root), ..unchanged });
     }
     if request.target == Target::Plan {
         let (changes, removed) = (&outcome.upgrades, &outcome.removed);

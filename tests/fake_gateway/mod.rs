@@ -260,6 +260,12 @@ impl<'a> FakeGateway<'a> {
                 }
                 ("files".to_owned(), Solved::Tree(tree))
             }
+            Some(pb::op::Op::Merge(_)) => {
+                let input = &last.inputs[0];
+                let state = self.state.borrow();
+                let name = &state.names[&(input.digest.clone(), input.index)];
+                (format!("{name}, fetch remembered"), state.trees[name].clone())
+            }
             Some(pb::op::Op::Diff(_)) => ("layer".to_owned(), Solved::Tree(Tree::default())),
             other => panic!("a graph that no scenario knows: {other:?}"),
         }
