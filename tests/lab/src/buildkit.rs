@@ -75,13 +75,14 @@ fn service(home: &Path) -> Service<'_> {
 fn text(root: &Path, address: &str) -> Result<String> {
     let root = serde_json::to_string(root).context("a path is not UTF-8")?;
     let address = serde_json::to_string(address)?;
-    let registry = serde_json::to_string(registry::ADDRESS)?;
+    let (strict, lenient) = (registry::STRICT, registry::LENIENT);
     Ok(format!(
         "root = {root}\n\
          [grpc]\naddress = [{address}]\n\
          [worker.oci]\nenabled = true\nnetworkMode = \"host\"\nsnapshotter = \"overlayfs\"\n\
          [worker.containerd]\nenabled = false\n\
-         [registry.{registry}]\nhttp = true\n"
+         [registry.\"{strict}\"]\nhttp = true\n\
+         [registry.\"{lenient}\"]\nhttp = true\n"
     ))
 }
 

@@ -111,10 +111,9 @@ impl Engine {
         }
     }
 
-    /// The address of the registry in the engine's network, running.
-    pub fn registry(&self) -> Result<&'static str> {
-        registry::start(&self.folder, &self.home()?, self.network_of())?;
-        Ok(registry::ADDRESS)
+    /// Makes sure that the registries in the engine's network run.
+    pub fn registries(&self) -> Result<()> {
+        registry::start(&self.folder, &self.home()?, self.network_of())
     }
 
     /// `BuildKit` without Docker in the engine's network, running.

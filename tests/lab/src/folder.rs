@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 const LONGEST_SOCKET_PATH: usize = 107;
 
 /// The deepest socket below the lab folder.
-const DEEPEST_SOCKET: &str = "engine/28.5/docker.sock";
+const DEEPEST_SOCKET: &str = "engine/existing/buildkitd.sock";
 
 /// The folder that holds engines, images and repositories, outside any clone of the project: a
 /// fresh clone finds everything warm.

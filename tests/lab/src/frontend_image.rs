@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::engine::Engine;
 use crate::program;
+use crate::registry;
 
 /// The image's name unless somebody asks for another.
 pub const DEFAULT_NAME: &str = "suture:lab";
@@ -39,7 +40,8 @@ pub fn build(engine: &Engine, name: &str) -> Result<()> {
 
 /// Pushes the frontend image to the registry in an engine's network and returns its name there.
 pub fn push(engine: &Engine, name: &str) -> Result<String> {
-    let pushed = format!("{}/{name}", engine.registry()?);
+    engine.registries()?;
+    let pushed = format!("{}/{name}", registry::STRICT);
     // The name in the engine is there only meanwhile, and others push too.
     let _alone = engine.folder().lock("frontend-push")?;
     program::run(engine.docker()?.args(["tag", name, &pushed]))?;

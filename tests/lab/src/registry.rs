@@ -1,6 +1,7 @@
-//! A registry in an engine's network: Debian's, on the loopback address, where every engine and builder
-//! speaks plain HTTP without being told. What it holds lives as long as it runs.
+//! Two registries in an engine's network, on the loopback address, where every engine and builder speaks
+//! plain HTTP without being told. What they hold lives as long as they run.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
@@ -10,46 +11,72 @@ use crate::debian_packages::PackageSet;
 use crate::folder::LabFolder;
 use crate::service::{Service, Start};
 
-/// The registry's address, seen from the engine's network; fixed, because images are named after it.
-pub const ADDRESS: &str = "127.0.0.1:8643";
+/// The address of the first registry, seen from the engine's network; fixed, because images are named
+/// after it. It is Docker's, version 2, which shows an index or a manifest of OCI only to those who say
+/// that they accept just that: to `Accept: */*`, as `BuildKit` asks for blobs, it has none.
+pub const STRICT: &str = "127.0.0.1:8643";
 
-/// The program; it starts on older systems than its suite too.
+/// The address of the second, which does not look at what is accepted.
+pub const LENIENT: &str = "127.0.0.1:8644";
+
+/// The programs; they start on older systems than their suite too.
 const PROGRAMS: PackageSet<'_> =
-    PackageSet { name: "registry", suite: "forky", packages: &["docker-registry"] };
+    PackageSet { name: "registry", suite: "forky", packages: &["crane", "docker-registry"] };
 
-/// Starts the registry unless it runs. Its records are kept in `home`; it listens in the network of a
-/// process, or in the machine's.
+/// Starts the registries unless they run. Their records are kept in `home`; they listen in the network of
+/// a process, or in the machine's.
 pub fn start(folder: &LabFolder, home: &Path, network_of: Option<u32>) -> Result<()> {
-    service(home).start(folder, network_of, || {
-        let program = PROGRAMS.unpacked(folder)?.join("usr/bin/docker-registry");
+    let [strict, lenient] = services(home);
+    strict.start(folder, network_of, || {
         let storage = home.join("registry");
-        if storage.exists() {
-            fs::remove_dir_all(&storage)
-                .with_context(|| format!("cannot remove: {}", storage.display()))?;
-        }
+        empty(&storage)?;
         let settings = home.join("registry.yml");
         // A path in JSON's quotes is one in YAML too.
         let quoted = serde_json::to_string(&storage).context("a path is not UTF-8")?;
         let text = format!(
             "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {quoted}\n\
-             http:\n  addr: {ADDRESS}\n"
+             http:\n  addr: {STRICT}\n"
         );
         fs::write(&settings, text)
             .with_context(|| format!("cannot write: {}", settings.display()))?;
-        Ok(Start {
-            program,
-            arguments: vec!["serve".into(), settings.into()],
-            environment: Vec::new(),
-        })
+        program(folder, "docker-registry", vec!["serve".into(), settings.into()])
+    })?;
+    lenient.start(folder, network_of, || {
+        let storage = home.join("lenient-registry");
+        empty(&storage)?;
+        let arguments = ["registry", "serve", "--address", LENIENT, "--disk"];
+        let mut arguments: Vec<OsString> = arguments.map(OsString::from).into();
+        arguments.push(storage.into());
+        program(folder, "crane", arguments)
     })
 }
 
-/// Stops the registry. Says whether it ran.
+/// Stops the registries. Says whether any ran.
 pub fn stop(home: &Path) -> Result<bool> {
-    service(home).stop()
+    let [strict, lenient] = services(home);
+    Ok(strict.stop()? | lenient.stop()?)
 }
 
-/// The registry as a service.
-fn service(home: &Path) -> Service<'_> {
-    Service { name: "registry", home, says: "listening on" }
+/// The registries as services.
+fn services(home: &Path) -> [Service<'_>; 2] {
+    [
+        Service { name: "registry", home, says: "listening on" },
+        Service { name: "lenient-registry", home, says: "serving on" },
+    ]
+}
+
+/// How one of the programs is started.
+fn program(folder: &LabFolder, name: &str, arguments: Vec<OsString>) -> Result<Start> {
+    let program = PROGRAMS.unpacked(folder)?.join("usr/bin").join(name);
+    Ok(Start { program, arguments, environment: Vec::new() })
+}
+
+/// Makes sure that a folder is there and has nothing in it.
+fn empty(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove: {}", folder.display()))?;
+    }
+    fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make a folder: {}", folder.display()))
 }

@@ -17,6 +17,7 @@ use suture_lab::emulator;
 use suture_lab::engine::Engine;
 use suture_lab::frontend_image;
 use suture_lab::lab_image::{self, IMAGES};
+use suture_lab::registry;
 use suture_lab::service::in_network_of;
 use suture_lab::started_image::CONTAINER_LABEL;
 use suture_lab::stored_image::StoredImage;
@@ -59,7 +60,7 @@ pub(crate) struct Scenario {
     /// Whether programs of arm64 must run.
     #[serde(default)]
     emulator: bool,
-    /// Whether there must be a registry, `$REGISTRY`. The commands then run in its network.
+    /// Whether there must be registries, `$REGISTRY` and `$LENIENT_REGISTRY`. The commands run in their network.
     #[serde(default)]
     registry: bool,
     /// Whether there must be `BuildKit` without Docker, with a registry that has the frontend.
@@ -298,7 +299,9 @@ impl Scenario {
         if self.registry || self.buildkit {
             // Its address means something only there.
             command = in_network_of(engine.network_of(), "timeout")?;
-            environment.insert("REGISTRY", engine.registry()?.into());
+            engine.registries()?;
+            environment.insert("REGISTRY", registry::STRICT.into());
+            environment.insert("LENIENT_REGISTRY", registry::LENIENT.into());
         }
         if self.buildkit {
             let pushed = frontend_image::push(engine, &frontend_image::name())?;
