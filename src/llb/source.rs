@@ -105,8 +105,16 @@ impl OciLayout {
 }
 
 /// A blob of an image's repository, such as its index or a manifest, as one file named `filename`.
-pub fn image_blob(reference: &ImageReference, filename: &str, display: &Display) -> Output {
-    let identifier = format!("docker-image+blob://{}", reference.canonical());
+///
+/// The daemon takes a name with a tag for none of a blob (`source/containerblob/identifier.go`).
+pub fn image_blob(
+    reference: &ImageReference,
+    digest: &Digest,
+    filename: &str,
+    display: &Display,
+) -> Output {
+    let repository = format!("{}/{}", reference.domain(), reference.path());
+    let identifier = format!("docker-image+blob://{repository}@{digest}");
     let attributes = Attributes::from([("http.filename".to_owned(), filename.to_owned())]);
     build(identifier, attributes, None, display, &["source.imageblob"])
 }
