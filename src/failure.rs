@@ -455,6 +455,11 @@ impl From<&SubjectError> for Failure {
                 let new = Self::new(Code::ImageUnavailable, message, None);
                 return Self { engine: failure.engine, ..new };
             }
+            SubjectError::NoDocument { source, .. } => {
+                let failure = Self::from(source);
+                let new = Self::new(Code::ImageUnavailable, message, Some(NAME_THEM));
+                return Self { engine: failure.engine, ..new };
+            }
             SubjectError::OtherPlatform { .. } | SubjectError::NoOrigin(_) => {
                 (Code::ImagePlatform, None)
             }

@@ -101,6 +101,14 @@ pub enum SubjectError {
     /// Only a name in a registry leads to an index.
     #[error("`PLATFORM=all` needs an image that a registry has")]
     NoIndex,
+    /// The index cannot be loaded.
+    #[error("the index of {name} cannot be loaded: {source}")]
+    NoDocument {
+        /// The image.
+        name: String,
+        /// The daemon's words.
+        source: GatewayError,
+    },
     /// The index cannot be read.
     #[error("{name}: {source}")]
     Document {
@@ -225,7 +233,7 @@ async fn platforms_of(
     }
     let resolved = resolve(gateway, request, reference, &gateway.daemon().platform).await?;
     let digest = resolved.digest.ok_or(SubjectError::NoIndex)?;
-    match document(gateway, &reference.with_digest(&digest)).await? {
+    match document(gateway, reference, &digest).await? {
         Document::Index(Index { images, .. }) => {
             Ok(images.into_iter().map(|(platform, _)| platform).collect())
         }
@@ -241,11 +249,15 @@ fn can_read_blobs(gateway: &impl Gateway) -> bool {
 async fn document(
     gateway: &impl Gateway,
     reference: &ImageReference,
+    digest: &Digest,
 ) -> Result<Document, SubjectError> {
     let name = reference.familiar();
     let display = Display::named(format!("[internal] load manifest of {name}"));
-    let tree = gateway.solve(&source::image_blob(reference, "manifest", &display)).await?;
-    let bytes = read_file(gateway, &tree, "/manifest", DOCUMENT_LIMIT).await?;
+    let blob = source::image_blob(reference, digest, "manifest", &display);
+    let unavailable = |source| SubjectError::NoDocument { name: name.clone(), source };
+    let tree = gateway.solve(&blob).await.map_err(unavailable)?;
+    let bytes =
+        read_file(gateway, &tree, "/manifest", DOCUMENT_LIMIT).await.map_err(unavailable)?;
     Document::parse(&bytes).map_err(|source| SubjectError::Document { name, source })
 }
 
@@ -264,10 +276,9 @@ pub async fn annotations(gateway: &impl Gateway, subjects: &[&Subject]) -> Origi
     if !can_read_blobs(gateway) {
         return found;
     }
-    let pinned =
-        |subject: &&Subject| Some(subject.name.as_ref()?.with_digest(subject.digest.as_ref()?));
-    let Some(reference) = subjects.iter().find_map(pinned) else { return found };
-    match document(gateway, &reference).await {
+    let pinned = |subject: &&Subject| Some((subject.name.clone()?, subject.digest.clone()?));
+    let Some((reference, digest)) = subjects.iter().find_map(pinned) else { return found };
+    match document(gateway, &reference, &digest).await {
         Ok(Document::Manifest(annotations)) => {
             let platforms = subjects.iter().map(|subject| subject.platform.clone());
             found.manifests.extend(platforms.map(|platform| (platform, annotations.clone())));
@@ -277,8 +288,7 @@ pub async fn annotations(gateway: &impl Gateway, subjects: &[&Subject]) -> Origi
             let manifests = subjects.iter().map(|subject| async {
                 let is_its = |(platform, _): &&(Platform, Digest)| *platform == subject.platform;
                 let (platform, digest) = index.images.iter().find(is_its)?;
-                let reference = reference.with_digest(digest);
-                match document(gateway, &reference).await {
+                match document(gateway, &reference, digest).await {
                     Ok(Document::Manifest(annotations)) => Some((platform.clone(), annotations)),
                     Ok(Document::Index(_)) | Err(_) => None,
                 }
