@@ -228,7 +228,8 @@ pub static TABLE: &[Row] = &[
         values: Values::Text("seconds, image or context"),
         default: "",
         help: "timestamp for everything new in the layer and the configuration, for reproducible results; \
-               `image` is the original image's own, `context` that of a build context from Git or the web",
+               `image` is the original image's own, `context` that of a build context from Git or the web \
+               (both by the name `SUTURE_SOURCE_DATE_EPOCH`: daemons want the plain build argument in seconds)",
     },
     Row {
         key: Key::Platform,

@@ -550,8 +550,14 @@ impl<'a> Reader<'a> {
         {
             options.remove("target");
         }
+        // What our own names set is the Dockerfile's, too.
         if let Some(Given { value, .. }) = self.given.get(&Key::Platform) {
             options.insert("platform".to_owned(), value.clone());
+        }
+        if let Some(Given { value, .. }) = self.given.get(&Key::SourceDateEpoch)
+            && value.parse::<i64>().is_ok()
+        {
+            options.insert("build-arg:SOURCE_DATE_EPOCH".to_owned(), value.clone());
         }
         let own = self.environment.option("source").unwrap_or_default();
         let given = self.given.get(&Key::DockerfileSyntax).map(|given| given.value.clone());

@@ -1,0 +1,2 @@
+# syntax=REGISTRY/suture:1
+ARG IMAGE=app:1

@@ -1,0 +1,3 @@
+# syntax=REGISTRY/suture:1
+ARG IMAGE=app:1
+ARG REPORT=report.json
