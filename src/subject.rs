@@ -205,7 +205,9 @@ async fn existing(
         return Err(SubjectError::OtherPlatform { wanted, found });
     }
     let root = Some(SolvedTree { reading, output: root });
-    Ok(Subject { name, digest, platform: found, config, base_config: None, root })
+    // Several variants may lead to one image, or to images that do not name theirs: an index needs each by its own.
+    let platform = if label.is_empty() { found } else { platform.clone() };
+    Ok(Subject { name, digest, platform, config, base_config: None, root })
 }
 
 async fn resolve(

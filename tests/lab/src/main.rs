@@ -30,7 +30,7 @@ usage: cargo lab VERB
   load [IMAGE...]            make the images that the tests patch, by default all of them
   bench [--runs N] [ROW...]  measure suture beside a Dockerfile that does the same; rows: report,
                              everything, again, nothing, alpine, almalinux, almalinux-tiny,
-                             image, reading
+                             platforms, dockerfile, image, reading
   down                       stop every engine and server that the lab has started
 
 VERSION is 28.5 or 26.1; SUTURE_LAB_ENGINE names one too. SUTURE_LAB_DIR is where the lab keeps its

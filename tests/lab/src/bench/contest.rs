@@ -43,7 +43,24 @@ pub(super) enum Way {
     Plain(Distribution),
     /// suture, for the same distribution and the same packages.
     Patched(Distribution),
+    /// suture, for one platform of an image that has two.
+    Platform(&'static str),
+    /// suture, for both.
+    Platforms,
+    /// A Dockerfile on an image that needs nothing.
+    Build,
+    /// The same with our line on top.
+    BuildPatched,
 }
+
+/// Two platforms that every machine of the lab's runs by itself.
+pub(super) const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/amd64/v2"];
+
+/// The image that has both.
+const TWO_PLATFORMS: &str = "suture-bench:two-platforms";
+
+/// The image that needs nothing.
+const CURRENT: &str = "suture-bench:current";
 
 impl Way {
     /// What it is called.
@@ -54,17 +71,30 @@ impl Way {
             Self::Everything => "everything".to_owned(),
             Self::Plain(distribution) => format!("{} Dockerfile", distribution.terms().name),
             Self::Patched(distribution) => distribution.terms().name.to_owned(),
+            Self::Platform(platform) => format!("alpine, {platform} alone"),
+            Self::Platforms => "alpine, two platforms".to_owned(),
+            Self::Build => "a Dockerfile".to_owned(),
+            Self::BuildPatched => "a Dockerfile with our line".to_owned(),
+        }
+    }
+
+    /// The platforms that it is for, where they are named.
+    fn platforms(self) -> Option<String> {
+        match self {
+            Self::Platform(platform) => Some(format!("--platform={platform}")),
+            Self::Platforms => Some(format!("--platform={}", PLATFORMS.join(","))),
+            _ => None,
         }
     }
 
     /// The name of the image that comes out.
     fn tag(self) -> String {
-        format!("suture-bench:{}", self.name().to_lowercase().replace(' ', "-"))
+        format!("suture-bench:{}", self.name().to_lowercase().replace([' ', ',', '/'], "-"))
     }
 
     /// The file that is built.
     fn build_file(self) -> String {
-        format!("{}.build", self.name().replace(' ', "-"))
+        format!("{}.build", self.name().replace([' ', ',', '/'], "-"))
     }
 }
 
@@ -175,8 +205,43 @@ impl Contest {
 
     /// Gets a patched image one way.
     pub(super) fn build(&self, way: Way, cache: Cache) -> Result<Measured> {
-        let tag = way.tag();
-        self.measure(&["--tag", &tag, "--file", &way.build_file()], &tag, cache)
+        let (tag, file, platforms) = (way.tag(), way.build_file(), way.platforms());
+        let arguments = ["--tag", &tag, "--file", &file].into_iter();
+        let arguments: Vec<&str> = arguments.chain(platforms.as_deref()).collect();
+        self.measure(&arguments, &tag, cache)
+    }
+
+    /// Makes an image of two platforms, and writes what is built of it.
+    pub(super) fn prepare_platforms(&self) -> Result<()> {
+        let base = Distribution::Alpine.terms().image;
+        lab_image::ensure(&self.engine, base)?;
+        self.write("two-platforms.build", &format!("FROM {base}\n"))?;
+        let platforms = Way::Platforms.platforms().unwrap_or_default();
+        self.make(TWO_PLATFORMS, &["--file=two-platforms.build", &platforms])?;
+        let patch = format!("# syntax={}\nARG IMAGE={TWO_PLATFORMS}\n", frontend_image::name());
+        for way in PLATFORMS.map(Way::Platform).into_iter().chain([Way::Platforms]) {
+            self.write(&way.build_file(), &patch)?;
+        }
+        Ok(())
+    }
+
+    /// Makes an image that needs nothing, and writes a Dockerfile on it without and with our line.
+    pub(super) fn prepare_dockerfiles(&self) -> Result<()> {
+        let base = Distribution::Alpine.terms().image;
+        lab_image::ensure(&self.engine, base)?;
+        let syntax = format!("# syntax={}\n", frontend_image::name());
+        self.write("current.build", &format!("{syntax}ARG IMAGE={base}\n"))?;
+        self.make(CURRENT, &["--file=current.build"])?;
+        let dockerfile = format!("FROM {CURRENT}\nUSER root\nRUN echo built > /built\n");
+        self.write(&Way::Build.build_file(), &dockerfile)?;
+        self.write(&Way::BuildPatched.build_file(), &format!("{syntax}{dockerfile}"))
+    }
+
+    /// Builds something that is not measured.
+    fn make(&self, tag: &str, arguments: &[&str]) -> Result<()> {
+        let mut build = self.engine.docker()?;
+        build.args(["buildx", "build", "--quiet", "--tag", tag]).args(arguments).arg(".");
+        program::run(build.current_dir(&self.folder))
     }
 
     /// Makes an image that needs nothing, and a report on it whose fixes are all in.
@@ -242,8 +307,10 @@ impl Contest {
         let images = [Way::Dockerfile, Way::Report, Way::Everything]
             .into_iter()
             .chain(others.flat_map(|other| [Way::Plain(other), Way::Patched(other)]))
+            .chain(PLATFORMS.map(Way::Platform))
+            .chain([Way::Platforms, Way::Build, Way::BuildPatched])
             .map(Way::tag)
-            .chain([UNCHANGED.to_owned()]);
+            .chain([UNCHANGED, TWO_PLATFORMS, CURRENT].map(str::to_owned));
         program::run(self.engine.docker()?.args(["image", "rm", "--force"]).args(images))
     }
 }

@@ -18,7 +18,7 @@ use std::io::{Write, stdout};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::folder::LabFolder;
-use contest::{Cache, Contest, IMAGE, Measured, Way};
+use contest::{Cache, Contest, IMAGE, Measured, PLATFORMS, Way};
 use distribution::Distribution;
 use progress::STAGES;
 use reading::{Input, Reader};
@@ -46,6 +46,10 @@ enum Row {
     Nothing,
     /// Another distribution, with the lab's own updates.
     Other(Distribution),
+    /// Two platforms against the slower one alone.
+    Platforms,
+    /// Any Dockerfile with nothing to patch, against the same without our line.
+    Dockerfile,
     /// The frontend's own image.
     Image,
     /// Large inputs.
@@ -53,7 +57,7 @@ enum Row {
 }
 
 /// The rows as people name them.
-const ROWS: [(&str, Row); 9] = [
+const ROWS: [(&str, Row); 11] = [
     ("report", Row::Report),
     ("everything", Row::Everything),
     ("again", Row::Again),
@@ -61,6 +65,8 @@ const ROWS: [(&str, Row); 9] = [
     ("alpine", Row::Other(Distribution::Alpine)),
     ("almalinux", Row::Other(Distribution::Almalinux)),
     ("almalinux-tiny", Row::Other(Distribution::AlmalinuxTiny)),
+    ("platforms", Row::Platforms),
+    ("dockerfile", Row::Dockerfile),
     ("image", Row::Image),
     ("reading", Row::Reading),
 ];
@@ -118,6 +124,13 @@ impl Choice {
         for other in self.others() {
             ways.extend([Way::Plain(other), Way::Patched(other)]);
         }
+        if self.has(Row::Platforms) {
+            ways.extend(PLATFORMS.map(Way::Platform));
+            ways.push(Way::Platforms);
+        }
+        if self.has(Row::Dockerfile) {
+            ways.extend([Way::Build, Way::BuildPatched]);
+        }
         ways
     }
 
@@ -157,8 +170,15 @@ pub fn run(folder: &LabFolder, version: Option<&str>, arguments: &[&str]) -> Res
 
 /// Everything that needs the engine.
 fn builds(contest: &Contest, choice: &Choice, tables: &mut Tables) -> Result<()> {
-    if choice.rows.iter().any(|row| !matches!(row, Row::Image | Row::Reading | Row::Other(_))) {
+    let of_debian = [Row::Report, Row::Everything, Row::Again, Row::Nothing];
+    if of_debian.into_iter().any(|row| choice.has(row)) {
         contest.write_build_files()?;
+    }
+    if choice.has(Row::Platforms) {
+        contest.prepare_platforms()?;
+    }
+    if choice.has(Row::Dockerfile) {
+        contest.prepare_dockerfiles()?;
     }
     for other in choice.others() {
         contest.write_build_files_of(other)?;
@@ -175,7 +195,8 @@ fn builds(contest: &Contest, choice: &Choice, tables: &mut Tables) -> Result<()>
         for way in ways {
             eprintln!("run {run} of {}: {way:?}", choice.runs);
             cold.entry(way).or_default().push(contest.build(way, Cache::Cold)?);
-            if choice.has(Row::Again) && matches!(way, Way::Report | Way::Everything) {
+            let of_debian = matches!(way, Way::Report | Way::Everything);
+            if choice.has(Row::Again) && of_debian || way == Way::BuildPatched {
                 again.entry(way).or_default().push(contest.build(way, Cache::Warm)?);
             }
         }
@@ -202,6 +223,22 @@ fn builds(contest: &Contest, choice: &Choice, tables: &mut Tables) -> Result<()>
         let targets = Targets { time: Time::More(MORE), layer: other.terms().layer };
         tables.compare(contest, (Way::Patched(other), Way::Plain(other)), &targets, &cold)?;
     }
+    if choice.has(Row::Platforms) {
+        let wall = |way: Way| -> Result<f64> {
+            Ok(median_build(cold.get(&way).context("a build was not measured")?)?.wall)
+        };
+        let [first, second] = PLATFORMS.map(Way::Platform).map(wall);
+        let both = (wall(Way::Platforms)?, first?.max(second?));
+        tables.ratio("two platforms against the slower one", both, Some(1.3), seconds);
+    }
+    if choice.has(Row::Dockerfile) {
+        let build = |way: Way| median_build(cold.get(&way).context("a build was not measured")?);
+        let (ours, theirs) = (build(Way::BuildPatched)?, build(Way::Build)?);
+        tables.difference("a Dockerfile with nothing to patch", (ours.wall, theirs.wall), MORE);
+        let repeated = median_build(again.get(&Way::BuildPatched).context("it was not repeated")?)?;
+        let what = "a Dockerfile with our line, again: containers, with the frontend's own";
+        tables.absolute(what, number(u64::try_from(repeated.containers)?), Some(1.0), whole);
+    }
     for (what, measured) in [("again", &again), ("nothing to do", &unchanged)] {
         for (way, measured) in measured {
             // An image nobody has a report on has to be asked for what it lacks.
@@ -217,7 +254,7 @@ fn builds(contest: &Contest, choice: &Choice, tables: &mut Tables) -> Result<()>
     }
     if choice.has(Row::Image) {
         let size = contest.frontend()?.layers.iter().map(|layer| layer.size).sum::<u64>();
-        tables.absolute("frontend image", number(size), Some(4e6), megabytes);
+        tables.absolute("frontend image", number(size), Some(3.2e6), megabytes);
     }
     contest.clean()
 }
