@@ -11,7 +11,7 @@ macro_rules! codes {
         }
 
         impl Code {
-            /// Every code with its meaning, in the order of README's table.
+            /// Every code with its meaning, in the order of `docs/codes.md`.
             pub const TABLE: &'static [(Self, &'static str)] =
                 &[$((Self::$name, concat!($($doc),+)),)+];
 

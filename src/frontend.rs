@@ -126,15 +126,12 @@ async fn patch<G: Gateway>(
 ) -> Result<Outcome, Failure> {
     let &Job { gateway, environment, request, is_one_of_several } = job;
     let Some(reports) = reports else {
-        let why = "no report is about this platform";
-        notices.push(notice(Code::ReportNotFound, why));
-        return Ok(Outcome::kept(request, subject, why));
+        let problem = notice(Code::ReportNotFound, "no report is about this platform");
+        return Ok(kept(request, subject, problem, notices));
     };
     let Some(root) = &subject.root else {
         let problem = policy::unsupported(request, is_one_of_several, ProbeError::NoOsRelease)?;
-        let outcome = Outcome::kept(request, subject, &problem.message);
-        notices.push(problem);
-        return Ok(outcome);
+        return Ok(kept(request, subject, problem, notices));
     };
     let agent = own_image::for_platform(gateway, environment, &subject.platform).await?;
     let steps = Steps {
@@ -150,9 +147,7 @@ async fn patch<G: Gateway>(
         Ok(probe) => probe,
         Err(error) => {
             let problem = policy::unsupported(request, is_one_of_several, error)?;
-            let outcome = Outcome::kept(request, subject, &problem.message);
-            notices.push(problem);
-            return Ok(outcome);
+            return Ok(kept(request, subject, problem, notices));
         }
     };
     notices.extend(policy::end_of_life(environment, request, &probe)?);
@@ -225,6 +220,13 @@ async fn patch<G: Gateway>(
     let evidence =
         Evidence { stage, changes: &changes, removed: &removed, plan: &plan, ..evidence };
     Ok(Outcome::patched(request, subject, &evidence, root, environment.now))
+}
+
+/// A subject that stays as it is, with a warning that says why.
+fn kept(request: &Request, subject: &Subject, why: Problem, notices: &mut Vec<Problem>) -> Outcome {
+    let outcome = Outcome::kept(request, subject, &why.message);
+    notices.push(why);
+    outcome
 }
 
 async fn load_reports(

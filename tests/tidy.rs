@@ -175,7 +175,7 @@ fn assert_in_readme(name: &str, table: &str) {
     }
 }
 
-/// Answers to `--call=check` lead there.
+/// README and the answers to `--call=check` lead there.
 #[test]
 fn every_code_has_a_section() {
     let mut page =
@@ -192,11 +192,6 @@ fn every_code_has_a_section() {
 }
 
 #[test]
-fn readme_has_the_tables() {
-    let mut codes = "| code | meaning |\n|---|---|\n".to_owned();
-    for (code, meaning) in suture::code::Code::TABLE {
-        codes.push_str(&format!("| `{code}` | {} |\n", meaning.trim()));
-    }
+fn readme_has_the_options() {
     assert_in_readme("options", &suture::request::option::markdown());
-    assert_in_readme("codes", &codes);
 }

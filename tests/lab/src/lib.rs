@@ -51,3 +51,27 @@ pub mod stored_image;
 pub mod test_stages;
 pub mod trivy_report;
 pub mod unpacked_system;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    /// What a page tells people to type has to work: `scenarios/docs-*` run it.
+    #[test]
+    fn commands_of_the_documentation_are_run() {
+        let lab = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
+        let scenarios = fs::read_dir(lab.join("scenarios")).unwrap();
+        let texts = scenarios.map(|entry| read(&entry.unwrap().path().join("scenario.toml")));
+        let texts = texts.collect::<Vec<_>>().concat();
+        for entry in fs::read_dir(lab.join("../../docs")).unwrap() {
+            let path = entry.unwrap().path();
+            let has_commands =
+                path.extension().is_some_and(|it| it == "md") && read(&path).contains("\n```sh\n");
+            let name = path.file_name().unwrap().to_string_lossy();
+            let command = format!("documented.sh docs/{name} ");
+            assert!(!has_commands || texts.contains(&command), "no scenario runs docs/{name}");
+        }
+    }
+}
