@@ -164,15 +164,11 @@ impl Engine {
         }
     }
 
-    /// The folder with the docker program and buildx.
+    /// The folder with the docker program and buildx: the newest that we have, whatever the engine. The older
+    /// engine's own buildx, 0.13, knows no `--call` and prints no summary.
     fn programs(&self) -> Result<PathBuf> {
-        match &self.kind {
-            Kind::Existing { .. } => {
-                let [default, ..] = RELEASES;
-                default.programs(&self.folder)
-            }
-            Kind::Own(own) => own.release().programs(&self.folder),
-        }
+        let [newest, ..] = RELEASES;
+        newest.programs(&self.folder)
     }
 }
 

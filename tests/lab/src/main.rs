@@ -21,7 +21,7 @@ const USAGE: &str = "\
 usage: cargo lab VERB
 
   demo                       patch a real image, as a user does it
-  test                       run everything that must hold, ending with scenarios on the engine
+  test                       run everything that must hold, ending with scenarios on the engines
   engine [--engine VERSION]  print the environment of a usable engine, starting one if needed:
                              eval \"$(cargo lab engine)\"
   image [-t NAME]            build the frontend image into the engine, by default as suture:lab

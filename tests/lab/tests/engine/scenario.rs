@@ -80,6 +80,9 @@ pub(crate) struct Scenario {
     /// Whether it mostly waits, so that others better run meanwhile.
     #[serde(default)]
     waits: bool,
+    /// Whether it is one of the few that are played on the older engine too.
+    #[serde(default)]
+    everywhere: bool,
     /// What must come of it.
     expect: Expect,
 }
@@ -146,9 +149,23 @@ pub(crate) enum Outcome {
     Done,
 }
 
-/// All scenarios, in the order of their names; those that nobody else may run with, and those that wait,
-/// come first, so that all cores have work to the end.
-pub(crate) fn all() -> Result<Vec<Scenario>> {
+/// The scenarios that `SUTURE_LAB_SCENARIOS` asks for, all unless it says otherwise, in the order of their
+/// names; those that nobody else may run with, and those that wait, come first, so that all cores have work
+/// to the end.
+pub(crate) fn chosen() -> Result<Vec<Scenario>> {
+    let wanted = env::var("SUTURE_LAB_SCENARIOS").unwrap_or_default();
+    ensure!(
+        ["", "everywhere"].contains(&wanted.as_str()),
+        "unknown SUTURE_LAB_SCENARIOS: {wanted}: there is everywhere"
+    );
+    let mut scenarios = all()?;
+    scenarios.retain(|scenario| wanted.is_empty() || scenario.everywhere);
+    ensure!(!scenarios.is_empty(), "no scenario is for {wanted}");
+    Ok(scenarios)
+}
+
+/// All scenarios, in the order of [`chosen`].
+fn all() -> Result<Vec<Scenario>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let mut scenarios = Vec::new();
     for entry in
