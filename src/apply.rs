@@ -38,7 +38,7 @@ pub async fn apply(
         Ok(after) => after,
         Err(ProbeError::Gateway(error)) => {
             let note = note::read(gateway, steps, &step).await;
-            return Err(Failure::of_step("apply", error, note.as_ref()));
+            return Err(Failure::of_step("apply", steps.is_foreign, error, note.as_ref()));
         }
         Err(other) => return Err(other.into()),
     };

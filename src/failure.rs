@@ -105,11 +105,15 @@ impl Failure {
     }
 
     /// The failure of a container in which the agent ran, with the note that it has left.
-    pub fn of_step(step: &str, error: GatewayError, note: Option<&Note>) -> Self {
+    ///
+    /// A binary of another platform that no emulator runs ends as runc ends a container that it cannot start: with 1.
+    pub fn of_step(step: &str, is_foreign: bool, error: GatewayError, note: Option<&Note>) -> Self {
         let GatewayError::Engine(status) = error else { return error.into() };
         let by_agent = status.exit_code().and_then(AgentFailure::from_exit_code);
         let by_emulator = status.message.contains(EMULATOR).then_some(AgentFailure::Foreign);
-        let Some(kind) = by_agent.or(by_emulator) else {
+        let not_started = is_foreign && note.is_none() && status.exit_code() == Some(1);
+        let by_container = not_started.then_some(AgentFailure::Foreign);
+        let Some(kind) = by_agent.or(by_emulator).or(by_container) else {
             return GatewayError::Engine(status).into();
         };
         // A note of another failure is not this one's.
@@ -399,7 +403,7 @@ impl From<ProbeError> for Failure {
         let (code, hint) = match error {
             ProbeError::Gateway(error) => return error.into(),
             ProbeError::List(error, note) => {
-                return Self::of_step("list", error, note.as_ref());
+                return Self::of_step("list", false, error, note.as_ref());
             }
             ProbeError::OtherSystem(_) => (Code::ImagePlatform, None),
             ProbeError::NoOsRelease => (

@@ -105,7 +105,7 @@ async fn run(
         Ok(outcome) => outcome,
         Err(error) => {
             let note = note::read(gateway, steps, &step).await;
-            return Err(Failure::of_step("fetch", error, note.as_ref()));
+            return Err(Failure::of_step("fetch", steps.is_foreign, error, note.as_ref()));
         }
     };
     let outcome = serde_json::from_slice(&outcome)

@@ -135,7 +135,8 @@ async fn patch<G: Gateway>(
     };
     let agent = own_image::for_platform(gateway, environment, &subject.platform).await?;
     let steps = Steps {
-        agent: &agent,
+        agent: &agent.output,
+        is_foreign: agent.is_foreign,
         root: &root.output,
         platform: &subject.platform,
         label,

@@ -9,6 +9,15 @@ use crate::platform::Platform;
 use crate::reference::ImageReference;
 use crate::request::environment::Environment;
 
+/// Our image, as containers get it.
+#[derive(Clone, Debug)]
+pub struct OwnImage {
+    /// Its root filesystem.
+    pub output: Output,
+    /// Whether its binary is for another platform than the kernel runs, for an emulator of the daemon's.
+    pub is_foreign: bool,
+}
+
 /// Our image for containers of this platform.
 ///
 /// It is the one that runs here: its binary is static, so that the kernel runs it beside programs of any platform,
@@ -19,23 +28,24 @@ pub async fn for_platform(
     gateway: &impl Gateway,
     environment: &Environment,
     platform: &Platform,
-) -> Result<Output, Failure> {
+) -> Result<OwnImage, Failure> {
     let daemon = gateway.daemon();
     let machine = |platform: &Platform| format!("{}/{}", platform.os(), platform.architecture());
     let runs = |known: &Platform| machine(known) == machine(platform);
     if !daemon.platforms.iter().any(runs)
         && let Some(image) = foreign(gateway, environment, platform).await
     {
-        return Ok(image);
+        return Ok(OwnImage { output: image, is_foreign: true });
     }
+    let is_foreign = false;
     if let Some(definition) = &environment.own_image
-        && let Some(image) = Output::from_definition_bytes(definition)?
+        && let Some(output) = Output::from_definition_bytes(definition)?
     {
-        return Ok(image);
+        return Ok(OwnImage { output, is_foreign });
     }
     let reference =
         name(environment).ok_or_else(|| Failure::bug("our image has no usable name"))?;
-    Ok(load(&reference, &daemon.platform))
+    Ok(OwnImage { output: load(&reference, &daemon.platform), is_foreign })
 }
 
 /// Our image for a platform that the kernel does not run; nothing when we are not built for it.

@@ -18,6 +18,8 @@ use task::{ApplyTask, FetchTask, Manager, Task, path};
 pub struct Steps<'a> {
     /// The image that has our binary.
     pub agent: &'a Output,
+    /// Whether our binary is for another platform than the kernel runs.
+    pub is_foreign: bool,
     /// The root filesystem of the image to patch.
     pub root: &'a Output,
     /// What the image is for.
