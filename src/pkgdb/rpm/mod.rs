@@ -102,7 +102,7 @@ pub enum RpmDatabaseError {
     /// An entry does not say which package it is about.
     #[error("rpm database: a package has no NAME")]
     NoName,
-    /// A package has no name that can be one.
+    /// A package has no valid name.
     #[error("rpm database: {0}")]
     Name(#[source] PackageError),
     /// A package lacks a value.
@@ -226,10 +226,10 @@ impl Facts<'_> {
     }
 }
 
-/// `name-version-release.src.rpm`, or `.nosrc.rpm` where the sources may not be given away.
+/// `name-version-release.src.rpm`, or `.nosrc.rpm` if the sources may not be distributed.
 ///
-/// A file name has no epoch. That of the source package is the one of the binary package, but for the few
-/// specs that give a subpackage one of its own.
+/// A file name has no epoch. That of the source package is the one of the binary package, except for the few specs that
+/// give a subpackage one of its own.
 fn parse_source(file: &str, epoch: u32) -> Option<SourcePackage> {
     let text = file.strip_suffix(".rpm")?;
     let text = text.strip_suffix(".src").or_else(|| text.strip_suffix(".nosrc"))?;
