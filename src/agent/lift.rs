@@ -59,9 +59,8 @@ fn lift(files: &[PathBuf], name: &str) {
     }
 }
 
-/// Makes few changes, since there are thousands of files: owner and mode are mostly right from the
-/// start. The time is kept for packages' scripts, which compile sources that the upgrade leaves as
-/// they are.
+/// Makes few changes, since there are thousands of files: owner and mode are mostly right at once.
+/// The time is for packages' scripts, which compile sources that the upgrade leaves as they are.
 fn replace(file: &Path, metadata: &std::fs::Metadata, copy: &Path) -> io::Result<()> {
     let content = std::fs::read(file)?;
     let mut options = std::fs::OpenOptions::new();
