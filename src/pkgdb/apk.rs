@@ -4,11 +4,11 @@
 //! What is not obvious, and was observed with apk 2.14:
 //!
 //! * `apk add --virtual NAME` makes a package of that name without files, whose dependencies are what the
-//!   user asked for. It is no package that could be upgraded. Its name begins with a dot by custom, not
-//!   by rule; its description tells it.
+//!   user asked for. It cannot be upgraded. Its name begins with a dot by convention, not by rule; its
+//!   description identifies it.
 //! * The field `f` names what went wrong when the package was installed (`f`iles, a `s`cript, `x`attrs).
 //!   `apk upgrade` ends with an error as long as it is there.
-//! `apk upgrade` ends with an error as long as it is there.
+//! * In `world`, words are separated by spaces and line ends, nothing else. There are no comments.
 //! * `name><Q1…` stands for the one file that was installed with `apk add FILE`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -162,7 +162,7 @@ pub struct Dependency {
     pub name: String,
     /// Whether such a package must not be there.
     pub is_conflict: bool,
-    /// The repositories that the package must come from, beside the untagged ones.
+    /// The repositories that the package must come from, besides the untagged ones.
     pub tag: Option<String>,
     /// Which versions are meant.
     pub constraint: Constraint,

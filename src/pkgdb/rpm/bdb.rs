@@ -6,7 +6,7 @@
 //! * Page 0 describes the file. Every other page has a head of 26 bytes: previous and next page, number of
 //!   items, type. Pages of no type are free.
 //! * Items lie at the end of a hash page, the first one last, each from its own offset to that of the item
-//!   before; the offsets follow the head. Keys and values take turns.
+//!   before; the offsets follow the head. Keys and values alternate.
 //! * A value that is too long for a page lies in a chain of overflow pages; its item says where and how
 //!   long.
 //!

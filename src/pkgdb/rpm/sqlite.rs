@@ -2,10 +2,10 @@
 //!
 //! Written from sqlite's «Database File Format». Numbers have the most significant byte first.
 //!
-//! * The first hundred bytes describe the file. Page 1 is the root of the schema, a table as every other:
+//! * The first hundred bytes describe the file. Page 1 is the root of the schema, a table like every other:
 //!   a tree of pages, with the rows on the leaves.
 //! * A row is a record: the length of its head, the types of its columns, their values. What is too long
-//!   for its page goes on in a chain of overflow pages.
+//!   for its page continues in a chain of overflow pages.
 //! * `Packages` has the columns `hnum`, which is the row's own number and therefore empty, and `blob`, the
 //!   header.
 //!
