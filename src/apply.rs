@@ -1,4 +1,4 @@
-//! The apply step: run, and what it made compared with the plan.
+//! The apply step: runs it, and compares its result with the plan.
 
 use crate::evidence::counted;
 use crate::failure::Failure;
@@ -16,7 +16,7 @@ use crate::verify::{self, Verified};
 pub struct Applied {
     /// The patched root filesystem.
     pub root: SolvedTree,
-    /// What is other in it.
+    /// What has changed in it.
     pub verified: Verified,
 }
 

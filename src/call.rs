@@ -24,7 +24,7 @@ use crate::request::{self, Problem, Target, option};
 pub enum Call {
     /// The build itself.
     Build,
-    /// What questions there are.
+    /// Which questions there are.
     Describe,
     /// The options.
     Outline,
@@ -90,7 +90,7 @@ impl Call {
     }
 }
 
-/// The answer to a question that the options and the build file answer; nothing for one that takes a build.
+/// The answer to a question that the options and the build file answer; nothing for one that needs a build.
 ///
 /// The Dockerfile's own frontend answers for a Dockerfile, and ours is added.
 pub async fn from_options(
@@ -126,7 +126,7 @@ async fn inner(
     Ok(Some((json.unwrap_or(Value::Null), text("result.txt").unwrap_or_default())))
 }
 
-/// Two answers as one: lists follow each other, the first one's sources are those of both.
+/// Two answers as one: lists are concatenated, and the first one's sources are those of both.
 fn joined(first: Value, second: Value) -> Value {
     let (Value::Object(mut first), Value::Object(second)) = (first, second) else {
         return Value::Null;
@@ -305,7 +305,7 @@ impl Rules {
         Ok(())
     }
 
-    /// Whether nothing is to be said about this.
+    /// Whether to stay silent about this.
     pub fn skips(&self, finding: &Problem) -> bool {
         self.skip.iter().any(|name| name == "all" || name == finding.code.as_str())
     }

@@ -31,7 +31,7 @@ pub struct LoadedBuildFile {
     pub source: Option<Output>,
     /// The tree that it is in.
     tree: Option<Ref>,
-    /// The build context, when it is none of the client's directories.
+    /// The build context, if it is not one of the client's directories.
     context: Option<Output>,
 }
 
@@ -41,13 +41,13 @@ pub enum BuildFileProblem {
     /// The daemon failed.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    /// The build context is no address that can be loaded.
+    /// The build context is not an address that can be loaded.
     #[error("not a build context: {0}")]
     Address(String),
-    /// It is not there although the user names it.
+    /// The user names it, but it is not there.
     #[error("no such file: {0}")]
     NotFound(String),
-    /// It is no Dockerfile.
+    /// It is not a Dockerfile.
     #[error("{}: {error}", .loaded.filename)]
     Malformed {
         /// Its text.
@@ -91,7 +91,7 @@ pub enum LoadReportError {
         ignore_file: String,
         /// The report, or the first one.
         path: String,
-        /// The line's number and text; none where it hides what a link leads to.
+        /// The line's number and text; none if it hides the target of a link.
         line: Option<(usize, String)>,
     },
     /// An ignore file has a line that the daemon refuses.
@@ -104,7 +104,7 @@ pub enum LoadReportError {
         /// The line.
         text: String,
     },
-    /// More files than a folder of reports has.
+    /// More files than a folder of reports would have.
     #[error("{path} matches more than {REPORTS_LIMIT} files")]
     TooMany {
         /// What was asked for.
@@ -127,9 +127,9 @@ fn in_line(line: Option<&(usize, String)>) -> String {
     line.map(|(number, text)| format!(", line {number}: {text}")).unwrap_or_default()
 }
 
-/// Most reports that a build reads.
+/// Maximum number of reports that a build reads.
 const REPORTS_LIMIT: usize = 1000;
-/// The name of an ignore file, and the end of the name of one for a single build file.
+/// The name of an ignore file, and the suffix of one for a single build file.
 const DOCKERIGNORE: &str = ".dockerignore";
 /// Bytes of a report asked for at once; three such pieces are in memory.
 const PIECE: u64 = 4 << 20;
@@ -188,7 +188,7 @@ async fn read_build_file(
 ) -> Result<LoadedBuildFile, BuildFileProblem> {
     let LoadedBuildFile { filename, context, .. } = &place;
     let none = || LoadedBuildFile { context: context.clone(), ..Default::default() };
-    // Without `-f` clients ask for the one, and with `-f /dev/null` for the other.
+    // Without `-f` clients ask for the first, and with `-f /dev/null` for the second.
     let is_default = ["Dockerfile", "null"].iter().any(|name| Path::new(filename).ends_with(name));
     let text = match read_file(gateway, &tree, path, SIZE_LIMIT).await {
         Ok(text) => Bytes::from(text),
@@ -210,7 +210,7 @@ async fn read_build_file(
 struct RemoteContext {
     tree: Ref,
     source: Output,
-    /// The name of the only file, which is the build file, when it is no tree of files.
+    /// The name of the only file, which is the build file, if it is not a tree of files.
     file: Option<String>,
 }
 
@@ -221,7 +221,7 @@ impl RemoteContext {
     }
 }
 
-/// The name of what a web server gives.
+/// The name of a web server's download.
 const DOWNLOAD: &str = "context";
 
 /// Loads a context from Git or from the web, as the Dockerfile frontend does (`frontend/dockerui/context.go`).
@@ -274,21 +274,21 @@ pub async fn made_at(
     Ok(Some(gateway.made_at(&context).await?.ok_or_else(unknown)?))
 }
 
-/// Why nobody knows when the build context was made.
+/// Why the time of the build context is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum MadeAtError {
     /// The daemon failed.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    /// It does not tell.
+    /// It does not say.
     #[error("this BuildKit does not tell when the build context was made: {0}")]
     Unknown(String),
 }
 
-/// Bytes that tell an archive.
+/// Bytes needed to recognize an archive.
 const MAGIC_LENGTH: u64 = 1024;
 
-/// Whether a file that begins so is an archive: bzip2, gzip, xz, or plain tar (POSIX `ustar`).
+/// Whether a file with this beginning is an archive: bzip2, gzip, xz, or plain tar (POSIX `ustar`).
 fn is_archive(start: &[u8]) -> bool {
     const MAGICS: [&[u8]; 3] = [b"BZh", b"\x1f\x8b\x08", b"\xfd7zXZ\0"];
     let is_tar = start.get(257..262) == Some(b"ustar");
@@ -300,7 +300,7 @@ fn is_absent(error: &GatewayError) -> bool {
     error.is_not_found() || is_no_directory(error) || says(error, "not a regular file")
 }
 
-/// Whether the client does not offer the directory: others, or as `buildctl` without `--local` none at all.
+/// Whether the client does not offer the directory: others, or, like `buildctl` without `--local`, none at all.
 fn is_no_directory(error: &GatewayError) -> bool {
     says(error, "no access allowed to dir") || says(error, "no local sources enabled")
 }
@@ -359,7 +359,7 @@ impl Ignore {
         Ok(Self { file, name: DOCKERIGNORE.to_owned() })
     }
 
-    /// Why the daemon could not leave out what the file says, if it is for one of its lines.
+    /// Why the daemon could not leave out what the file says, if one of its lines is the cause.
     fn refused(&self) -> Option<LoadReportError> {
         let rule = self.file.refused()?;
         let ignore_file = self.name.clone();
@@ -438,7 +438,7 @@ pub async fn reports(
     Ok(reports)
 }
 
-/// What the location names of a directory of the client, but for what fits the patterns.
+/// What the location names in a directory of the client, except for what matches the patterns.
 fn local_tree(
     environment: &Environment,
     location: &ReportLocation,
@@ -446,7 +446,7 @@ fn local_tree(
     exclude_patterns: Vec<String>,
 ) -> Output {
     let name = local.name();
-    // What a wildcard finds is followed when it is a link, what a folder holds is not.
+    // A link that a wildcard finds is followed, one inside a folder is not.
     let mut follow_paths = Vec::new();
     if location.path != "." {
         follow_paths.push(location.path.clone());
@@ -464,7 +464,7 @@ fn local_tree(
     source.build(&Display::named(format!("[internal] load report {}", location.path)))
 }
 
-/// The files that the location names in a directory of the client, but for what its ignore file hides.
+/// The files that the location names in a directory of the client, except for what its ignore file hides.
 async fn find_local(
     gateway: &impl Gateway,
     environment: &Environment,

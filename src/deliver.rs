@@ -51,7 +51,7 @@ impl Outcome {
         Self::as_it_was(request, subject, summary.clone(), summary, record)
     }
 
-    /// The subject as it was, because nothing is to be done.
+    /// The subject as it was, because there is nothing to do.
     pub fn unchanged(
         request: &Request,
         subject: &Subject,
@@ -131,7 +131,7 @@ pub struct Patched {
     pub metadata: BTreeMap<String, Bytes>,
 }
 
-/// Returns what is wanted of a build.
+/// Returns what is wanted from a build.
 pub async fn deliver(gateway: &impl Gateway, patched: Patched) -> Result<Finished, Failure> {
     let Patched { target, is_index, outcomes, annotations: found, metadata: inner } = patched;
     let trees = try_join_all(outcomes.iter().map(|outcome| tree(gateway, target, outcome))).await?;

@@ -17,7 +17,7 @@ pub struct Digest(String);
 /// Why a text is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
-    /// There is no `ALGORITHM:` in front.
+    /// The prefix `ALGORITHM:` is missing.
     #[error("digest has no algorithm: {text}")]
     NoAlgorithm {
         /// The text.
@@ -29,17 +29,17 @@ pub enum DigestError {
         /// The text.
         text: Excerpt,
     },
-    /// Not as many digits as the algorithm gives.
+    /// Not as many digits as the algorithm produces.
     #[error("digest has {found} characters after the algorithm, expected {expected}: {text}")]
     Length {
-        /// What the algorithm gives.
+        /// What the algorithm produces.
         expected: usize,
         /// What is there.
         found: usize,
         /// The text.
         text: Excerpt,
     },
-    /// Something else than `0`–`9` and `a`–`f`.
+    /// Something other than `0`–`9` and `a`–`f`.
     #[error("digest is not lower-case hexadecimal: {text}")]
     Character {
         /// The text.

@@ -22,8 +22,8 @@ pub struct OsRelease {
 impl OsRelease {
     /// Reads `/etc/os-release` or `/usr/lib/os-release`.
     ///
-    /// The format is that of shell assignments without expansion. As the manual asks, lines that are not
-    /// such assignments are passed over; of several for one name the last holds.
+    /// The format is that of shell assignments without expansion. As the manual asks, lines that are not such
+    /// assignments are skipped; the last of several for one name wins.
     pub fn parse(bytes: &[u8]) -> Self {
         let values = bytes
             .split(|&byte| byte == b'\n')
@@ -94,14 +94,14 @@ const FIELDS: [&str; 8] = [
 fn parse_assignment(line: &str) -> Option<(String, String)> {
     let (name, value) = line.split_once('=')?;
     let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    // Values are shown: what is not to be printed is no value (os-release(5)).
+    // Values are shown: an unprintable one is not a value (os-release(5)).
     if name.is_empty() || !name.chars().all(is_name) || value.contains(char::is_control) {
         return None;
     }
     Some((name.to_owned(), unquote(value)?))
 }
 
-/// Removes the shell's quotes; nothing if they do not end, or if something follows them.
+/// Removes the shell's quotes; nothing if they are not closed, or if something follows them.
 fn unquote(value: &str) -> Option<String> {
     let mut characters = value.chars();
     let quote = match value.chars().next() {
@@ -152,8 +152,8 @@ pub struct Release {
     pub end_of_life: Date,
 }
 
-/// How much of `VERSION_ID` the variable `$releasever` of rpm's repositories is: it is the version of the package
-/// that says which release this is, and that is often written otherwise.
+/// How much of `VERSION_ID` the variable `$releasever` of rpm's repositories is: it is the version of the package that
+/// says which release this is, and is often written differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReleaseVariable {
     /// All.
@@ -162,7 +162,7 @@ pub enum ReleaseVariable {
     Major,
     /// What is before the second dot.
     MajorAndMinor,
-    /// It cannot be told from `VERSION_ID`.
+    /// It cannot be derived from `VERSION_ID`.
     Unknown,
 }
 
@@ -429,10 +429,10 @@ pub fn identify(os_release: &OsRelease) -> Result<&'static Distro, DistroError> 
     Err(DistroError::NoId)
 }
 
-/// The last day on which the image's release gets security updates, if we know it. Of releases older than all
-/// that we know, it was that of the oldest at the latest.
+/// The last day on which the image's release gets security updates, if we know it. For releases older than all that we
+/// know, it was at the latest that of the oldest.
 ///
-/// Only by `ID`: what a distribution made from another one is numbered or supported by tells `ID_LIKE` not.
+/// Only by `ID`: `ID_LIKE` does not tell how a derived distribution is numbered or supported.
 pub fn end_of_life(os_release: &OsRelease) -> Option<Date> {
     let version_id = os_release.version_id()?;
     let releases = find(os_release.id())?.releases;
@@ -441,14 +441,14 @@ pub fn end_of_life(os_release: &OsRelease) -> Option<Date> {
     release_of(releases, version_id).or(oldest).map(|release| release.end_of_life)
 }
 
-/// The numbers of a release, for their order; one that is not made of numbers is newer than all.
+/// The numbers of a release, for ordering; one that is not made of numbers is newer than all.
 fn numbers(version: &str) -> Vec<u64> {
     version.split('.').map(|part| part.parse().unwrap_or(u64::MAX)).collect()
 }
 
-/// The value of `$releasever` in the addresses of rpm's repositories, if `VERSION_ID` tells.
+/// The value of `$releasever` in the addresses of rpm's repositories, if `VERSION_ID` gives it.
 ///
-/// Only by `ID`, as the end of life.
+/// Only by `ID`, like the end of life.
 pub fn release_variable(os_release: &OsRelease) -> Option<&str> {
     let version = os_release.version_id()?;
     let dots = match find(os_release.id())?.release_variable {
@@ -461,7 +461,7 @@ pub fn release_variable(os_release: &OsRelease) -> Option<&str> {
     end.map_or(Some(version), |(end, _)| version.get(..end))
 }
 
-/// The row that a version belongs to: `3.20` has `3.20.3`.
+/// The row that a version belongs to: `3.20` includes `3.20.3`.
 fn release_of(releases: &'static [Release], version: &str) -> Option<&'static Release> {
     releases.iter().find(|release| is_within(version, release.version_id))
 }

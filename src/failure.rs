@@ -1,4 +1,4 @@
-//! The edge: every error of the crate as what the user reads.
+//! The edge: every error of the crate as the user reads it.
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -36,9 +36,9 @@ const SOURCE_DETAIL: &str = "github.com/moby/buildkit/errdefs.Source+json";
 /// Name of the detail of an unknown question (`frontend/gateway/errdefs`).
 const SUBREQUEST_DETAIL: &str = "github.com/moby/buildkit/errdefs.Subrequest+json";
 
-/// The daemon's own emulator, which it puts in front of programs where the kernel has none
-/// (`solver/llbsolver/ops/exec_binfmt.go`). It would run the agent, which is of the builder's
-/// own platform, as one of the image's.
+/// The daemon's own emulator, which it puts in front of programs if the kernel has none
+/// (`solver/llbsolver/ops/exec_binfmt.go`). It would run the agent, which is built for the builder's
+/// own platform, as a program of the image's.
 const EMULATOR: &str = "/dev/.buildkit_qemu_emulator";
 
 impl Failure {
@@ -64,7 +64,7 @@ impl Failure {
         Self { engine: Some(status), ..Self::of(Vec::new()) }
     }
 
-    /// As [`Self::of_nested`], for any error of the call.
+    /// Like [`Self::of_nested`], for any error of the call.
     pub fn of_nested_error(error: GatewayError) -> Self {
         match error {
             GatewayError::Engine(status) => Self::of_nested(*status),
@@ -104,9 +104,9 @@ impl Failure {
         Self { engine, ..Self::of(of_platforms(&problems, count)) }
     }
 
-    /// The failure of a container in which the agent ran, with the note that it has left.
+    /// The failure of a container in which the agent ran, with the note that it left.
     ///
-    /// A binary of another platform that no emulator runs ends as runc ends a container that it cannot start: with 1.
+    /// A binary of another platform that no emulator runs ends like any container that runc cannot start: with 1.
     pub fn of_step(step: &str, is_foreign: bool, error: GatewayError, note: Option<&Note>) -> Self {
         let GatewayError::Engine(status) = error else { return error.into() };
         let by_agent = status.exit_code().and_then(AgentFailure::from_exit_code);
@@ -163,7 +163,7 @@ impl Failure {
         status
     }
 
-    /// The text of the failure: a line a problem, a hint below the last one that it is for.
+    /// The text of the failure: one line per problem, a hint below the last one that it is for.
     pub fn message(&self) -> String {
         if self.problems.is_empty() {
             return self.engine.as_ref().map_or_else(String::new, |status| status.message.clone());

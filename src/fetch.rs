@@ -1,4 +1,4 @@
-//! The fetch step: run once, and once more when what is cached misses fixes that may be there by now.
+//! The fetch step: run once, and once more if the cached result lacks fixes that may be available by now.
 
 use crate::evidence::counted;
 use crate::failure::Failure;
@@ -20,7 +20,7 @@ const OUTCOME_LIMIT: u64 = 16 << 20;
 pub struct Fetched {
     /// The files, for apply.
     pub files: Output,
-    /// What was chosen, and what cannot be had.
+    /// What was chosen, and what is not available.
     pub outcome: FetchOutcome,
 }
 
@@ -73,10 +73,10 @@ pub async fn fetch(
     if may_be_stale { once(Contract::Newest).await } else { Ok(first) }
 }
 
-/// The same root filesystem, with the fetch among what it is made of although nothing of it is used: whoever exports
-/// the result's cache has the fetch in it, and need not run it again to learn that there is nothing to do.
+/// The same root filesystem, with the fetch among its inputs although it uses nothing of it: an exported cache of the
+/// result then includes the fetch, which need not run again to learn that there is nothing to do.
 ///
-/// `BuildKit` takes the difference of a tree and itself for nothing, and a merge with nothing for the tree
+/// For `BuildKit`, the difference of a tree and itself is nothing, and a merge with nothing is the tree
 /// (`solver/llbsolver/ops/diff.go`, `merge.go`).
 pub async fn remember(
     gateway: &impl Gateway,

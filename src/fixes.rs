@@ -8,13 +8,13 @@ use crate::report::{Finding, Severity, VulnerabilityId};
 use crate::request::WantedPackage;
 use crate::threshold::{self, Threshold};
 
-/// What has to be reached, by package; each vulnerability once, whatever reports name it.
+/// What has to be reached, by package; each vulnerability once, however many reports name it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fixes {
     packages: BTreeMap<Affected, Vec<Demand>>,
 }
 
-/// A package that something is demanded of.
+/// A package with demands on it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Affected {
     /// Its name.
@@ -39,7 +39,7 @@ pub enum Demand {
     },
     /// The user has named the package.
     Named {
-        /// The least version that will do; `None` is the newest.
+        /// The lowest version that will do; `None` is the newest.
         version: Option<String>,
     },
 }
@@ -104,8 +104,8 @@ impl Demand {
     /// What this means when `installed` is in the image.
     ///
     /// Of several fixed versions the nearest above the installed one counts: the others belong to
-    /// other lines of development. When the image has another version than the scanner saw, a
-    /// fixed version at or below it means that the fix is in.
+    /// other lines of development. If the image has a different version than the scanner saw, a fixed
+    /// version at or below it means that the fix is in.
     pub fn requirement(&self, installed: &InstalledPackage) -> Requirement {
         let wanted = |text, seen| threshold::Wanted { text, seen };
         let read = |wanted| Threshold::read(wanted, installed);

@@ -3,8 +3,8 @@
 /// Whether the whole text fits the pattern; bytes are compared, so `?` is one byte.
 pub fn matches(pattern: &str, text: &str) -> bool {
     let (mut pattern, mut text) = (pattern.as_bytes(), text.as_bytes());
-    // Where to go on when the last `*` must take one character more. Going back only to the last star
-    // is enough, and keeps the work below length × length.
+    // Where to continue when the last `*` must take one more character. Going back only to the last
+    // star is enough, and keeps the work below length × length.
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {
         match (pattern.split_first(), text.split_first()) {

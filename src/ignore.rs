@@ -1,9 +1,9 @@
 //! `.dockerignore`: the patterns that the daemon gets, and which line of the file hides a path.
 //!
 //! The daemon does the hiding; here the same rules say which line did. They are those of `ignorefile` and
-//! `MatchesUsingParentResults` in `moby/patternmatcher`; `tests/data/ignore` has its verdicts. In short: the
-//! last line that fits decides, `!` lets through, and what fits a folder fits all that is in it. Not followed:
-//! patternmatcher hands a backslash before a letter or digit to a regular expression, where it means something else.
+//! `MatchesUsingParentResults` in `moby/patternmatcher`; `tests/data/ignore` has its verdicts. In short: the last
+//! matching line decides, `!` lets through, and what matches a folder matches everything in it. Not followed:
+//! patternmatcher passes a backslash before a letter or digit to a regular expression, where it means something else.
 
 /// An ignore file.
 #[derive(Clone, Debug, Default)]
@@ -20,9 +20,9 @@ pub struct Rule {
     pub text: String,
     /// The pattern as the daemon takes it, its `!` included.
     normalized: String,
-    /// Whether what fits is let through.
+    /// Whether what matches is let through.
     lets_through: bool,
-    /// None where the daemon refuses the pattern.
+    /// None if the daemon refuses the pattern.
     pattern: Option<Pattern>,
 }
 
@@ -77,7 +77,7 @@ impl Rule {
         let cleaned = if pattern.is_empty() { String::new() } else { clean(pattern) };
         let relative = cleaned.strip_prefix('/').filter(|relative| !relative.is_empty());
         let normalized = format!("{sign}{}", relative.unwrap_or(&cleaned));
-        // The daemon begins anew with what it gets: `/!x` lets through, and `!/` is `!` alone.
+        // The daemon starts afresh with what it gets: `/!x` lets through, and `!/` is `!` alone.
         let cleaned = clean(&normalized);
         let (sign, pattern) = split_sign(&cleaned);
         Self {
@@ -229,8 +229,8 @@ fn class(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<Token> {
     }
 }
 
-/// Whether the tokens fit the whole path. Keeps all places where the next token may begin, so the work is
-/// tokens × characters whatever the pattern.
+/// Whether the tokens match the whole path. Keeps all places where the next token may begin, so the work is tokens ×
+/// characters whatever the pattern.
 fn fits_tokens(tokens: &[Token], path: &str) -> bool {
     let path: Vec<char> = path.chars().collect();
     let mut places = vec![false; path.len() + 1];

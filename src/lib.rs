@@ -1,6 +1,6 @@
 //! suture: a `BuildKit` frontend that patches container images with their own package manager.
 //!
-//! `ARCHITECTURE.md` has the map; modules stand here from the top layer to the bottom one.
+//! `ARCHITECTURE.md` has the map; modules are listed here from the top layer to the bottom one.
 
 pub mod frontend;
 

@@ -43,7 +43,7 @@ fn serve() -> anyhow::Result<()> {
         let answer = build(gateway.clone()).await;
         gateway.answer(answer).await.context("the answer was not taken")
     });
-    // Whatever still runs is of no use any more, and must not keep the process alive.
+    // Whatever still runs is no longer of use, and must not keep the process alive.
     runtime.shutdown_background();
     served
 }

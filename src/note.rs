@@ -7,8 +7,8 @@ use crate::patch::{Step, Steps};
 /// Largest note; it has one line.
 const NOTE_LIMIT: u64 = 64 << 10;
 
-/// The note that a failed step has left; nothing when it left none, or when that cannot be found out: the
-/// failure itself matters more.
+/// The note that a failed step left; nothing if it left none, or if we cannot find out: the failure itself matters
+/// more.
 pub async fn read(gateway: &impl Gateway, steps: &Steps<'_>, step: &Step) -> Option<Note> {
     let tell = steps.tell(&step.note)?;
     let tree = gateway.solve(&tell).await.ok()?;

@@ -60,7 +60,7 @@ impl Notices {
         if failures.is_empty() { Ok(finished) } else { Err(Failure::of_platforms(failures, count)) }
     }
 
-    /// All of them, but for what the rules leave out.
+    /// All of them, except those that the rules leave out.
     pub fn list(&self, rules: &Rules) -> Vec<Problem> {
         self.list.iter().filter(|notice| !rules.skips(notice)).cloned().collect()
     }

@@ -20,10 +20,9 @@ pub struct OwnImage {
 
 /// Our image for containers of this platform.
 ///
-/// It is the one that runs here: its binary is static, so that the kernel runs it beside programs of any platform,
-/// which it knows too or hands to an emulator. Where the daemon has to bring the emulator along
-/// (`solver/llbsolver/ops/exec_binfmt.go`), it runs the container's first program by it, so that our binary must be
-/// the platform's own.
+/// It is the one that runs here: its binary is static, so the kernel runs it next to programs of any platform, which it
+/// knows too or hands to an emulator. If the daemon supplies its own emulator (`solver/llbsolver/ops/exec_binfmt.go`),
+/// it runs the container's first program with it, so our binary must be the platform's own.
 pub async fn for_platform(
     gateway: &impl Gateway,
     environment: &Environment,

@@ -1,9 +1,8 @@
-//! Names that come from outside and end as arguments of package managers.
+//! Names that come from outside and end up as arguments of package managers.
 //!
-//! Reports, package databases and options name packages. These names are later arguments of a program that
-//! runs as root, so a [`PackageName`] can only hold what is a package name in every family we know: it never
-//! begins like an option, and has no white space, no slash, no colon and nothing that a shell or a glob
-//! would read.
+//! Reports, package databases and options name packages. These names later become arguments of a program that runs as
+//! root, so a [`PackageName`] can only hold what is a package name in every family we know: it never begins like an
+//! option, and has no white space, no slash, no colon and nothing that a shell or a glob would interpret.
 
 use std::fmt;
 use std::str::FromStr;

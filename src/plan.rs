@@ -14,7 +14,7 @@ use crate::version::Version;
 pub struct Plan {
     /// What to upgrade; nothing when every demand is met or cannot be met.
     pub action: Action,
-    /// Every demand with what became of it.
+    /// Every demand and its outcome.
     pub assessments: Vec<Assessment>,
 }
 
@@ -47,7 +47,7 @@ pub struct Assessment {
 pub enum Verdict {
     /// The image meets it as it is.
     AlreadyMet,
-    /// There is nothing that could be done.
+    /// Nothing can be done.
     Impossible(Obstacle),
     /// It can be met by this version; `None` is the newest.
     Planned(Option<Threshold>),
@@ -60,7 +60,7 @@ pub enum Verdict {
 pub enum Obstacle {
     /// No fixed version exists.
     NoFix,
-    /// What the report calls a version is none.
+    /// What the report calls a version is not one.
     Unreadable(String),
     /// The package is not in the image.
     NotInstalled,
@@ -106,8 +106,8 @@ impl Plan {
 
     /// The same plan, knowing which targets fetch did not reach.
     ///
-    /// A package may reach some of its fixes: `reached` is the version that it and its source will have. One that
-    /// goes with an upgrade needs none any more.
+    /// A package may reach some of its fixes: `reached` is the version that it and its source will have. One that an
+    /// upgrade removes no longer needs any.
     #[must_use]
     pub fn after_fetch(
         mut self,
@@ -156,8 +156,8 @@ impl Plan {
     }
 }
 
-/// The packages that a demand is about: of versions beside each other, such as kernels, the newest, because
-/// only that one is upgraded.
+/// The packages that a demand is about: of versions side by side, such as kernels, the newest, because only that one is
+/// upgraded.
 fn installed<'a>(database: &'a Database, affected: &Affected) -> Vec<&'a InstalledPackage> {
     let found = database.find(&affected.name).filter(|package| package.state.is_installed());
     let mut packages: Vec<&InstalledPackage> = Vec::new();
@@ -207,7 +207,7 @@ fn assess(demand: &Demand, package: &InstalledPackage, excluded: bool) -> Verdic
     }
 }
 
-/// One target a package: the highest version, of each numbering, that any of its demands needs.
+/// One target per package: the highest version, of each numbering, that any of its demands needs.
 fn targets(assessments: &[Assessment]) -> Vec<Target> {
     let mut targets: BTreeMap<(&PackageName, &Architecture), Vec<Threshold>> = BTreeMap::new();
     for assessment in assessments {

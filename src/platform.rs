@@ -20,7 +20,7 @@ pub struct Platform {
     os_features: Vec<String>,
 }
 
-/// Why a text is no platform.
+/// Why a text is not a platform.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a platform: {0:?}, expected `os/architecture` or `os/architecture/variant`")]
 pub struct PlatformError(String);
@@ -98,7 +98,7 @@ impl Platform {
         &self.os_version
     }
 
-    /// Features of the operating system the image asks for.
+    /// Features of the operating system that the image requires.
     pub fn os_features(&self) -> &[String] {
         &self.os_features
     }

@@ -1,4 +1,4 @@
-//! What the user wants of news that are not good: a failure, a warning, or nothing.
+//! How the user wants bad news: as a failure, as a warning, or not at all.
 
 use crate::code::Code;
 use crate::evidence;
@@ -11,7 +11,7 @@ use crate::probe::{Probe, ProbeError};
 use crate::request::environment::Environment;
 use crate::request::{OnEndOfLife, OnUnmet, OnUnsupported, OnUpToDate, Problem, Request, Target};
 
-/// Most unmet fixes that a failure or the warnings name one by one.
+/// Maximum number of unmet fixes that a failure or the warnings name one by one.
 const NAMED_LIMIT: usize = 20;
 
 /// A release past its end of life.
@@ -35,13 +35,13 @@ pub fn end_of_life(
     }
 }
 
-/// An image that is nothing that could be patched: the reason to keep it as it is, else the failure.
+/// An image that cannot be patched: the reason to keep it as it is, else the failure.
 pub fn unsupported(
     request: &Request,
     is_one_of_several: bool,
     error: ProbeError,
 ) -> Result<Problem, Failure> {
-    // Of several platforms a foreign system is no mistake, and nothing that could be changed.
+    // Among several platforms a foreign system is no mistake, and cannot be changed.
     let is_foreign = is_one_of_several && matches!(error, ProbeError::OtherSystem(_));
     let keep = is_foreign || request.on_unsupported == OnUnsupported::Keep;
     if !(keep && error.is_unsupported()) {

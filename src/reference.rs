@@ -2,8 +2,8 @@
 //!
 //! The rules are those of the Go package `distribution/reference`. `oci-spec` reads references too, and
 //! is the oracle of `tests/properties.rs`, but not used here: it takes `FOO/bar` as a repository of Docker
-//! Hub, refuses IPv6 hosts, takes letters outside ASCII in a tag, and compiles a regular expression for
-//! 36 ms in a process that lives for half a second.
+//! is the oracle of `tests/properties.rs`, but not used here: it accepts `FOO/bar` as a repository of Docker Hub,
+//! refuses IPv6 hosts, accepts letters outside ASCII in a tag, and compiles a regular expression for
 
 use std::fmt;
 use std::str::FromStr;
@@ -40,7 +40,7 @@ pub enum ReferenceError {
     /// Nothing is there.
     #[error("empty image reference")]
     Empty,
-    /// A registry or a repository path longer than any.
+    /// A registry or a repository path longer than any valid one.
     #[error(
         "image reference has a registry or a repository of more than {PART_LIMIT} characters: {text}"
     )]
@@ -204,7 +204,7 @@ impl FromStr for ImageReference {
     }
 }
 
-/// Lower-case letters and digits, between which stand one dot, one or two underscores, or dashes.
+/// Lower-case letters and digits, separated by one dot, one or two underscores, or dashes.
 fn is_path_component(component: &str) -> bool {
     let is_separator = |byte: char| matches!(byte, '.' | '_' | '-');
     let valid = component

@@ -37,8 +37,8 @@ pub struct Assigned {
     pub notices: Vec<Problem>,
 }
 
-/// Tells which reports are about which platform: by their named context, else by the image's digests, else by the architecture that the report
-/// names, else by one in its file's name. A report that says nothing is about all platforms.
+/// Assigns reports to platforms: by their named context, else by the image's digests, else by the architecture that the
+/// report names, else by one in its file's name. A report that says nothing is about all platforms.
 pub fn assign(reports: &[LoadedReport], subjects: &[&Subject]) -> Result<Assigned, Failure> {
     if subjects.len() < 2 && reports.iter().all(|loaded| loaded.platform.is_none()) {
         let by_subject = subjects.iter().map(|_| Some(reports.to_vec())).collect();
@@ -129,9 +129,9 @@ fn architecture_of(loaded: &LoadedReport) -> Option<String> {
 
 /// Sorts out reports about other images.
 ///
-/// Of several reports those for other images are left out. A single one is used all the same,
-/// with a warning: images are rebuilt and retagged. A report about another distro is an error:
-/// its versions mean nothing here.
+/// Of several reports those for other images are left out. A single one is used anyway, with a
+/// warning: images are rebuilt and retagged. A report about another distro is an error: its versions
+/// mean nothing here.
 pub fn relevant(
     reports: Vec<LoadedReport>,
     target: &Subject,
@@ -168,7 +168,7 @@ fn match_of(loaded: &LoadedReport, target: &Subject) -> Match {
     let ids = image.image_id.iter().chain(&image.repo_digests);
     let same_id =
         ids.clone().any(|digest| *digest == config || Some(digest) == target.digest.as_ref());
-    // The layers tell an image even when only its configuration was rewritten on the way.
+    // The layers identify an image even when only its configuration was rewritten on the way.
     let same_layers = !image.diff_ids.is_empty() && image.diff_ids == target.config.diff_ids();
     if same_id || same_layers {
         Match::Same
@@ -187,7 +187,7 @@ fn other_distro(loaded: &LoadedReport, probe: &Probe) -> Option<Problem> {
     let is_row = family == row.id || row.scanner_names.contains(&family);
     let same_family = family.is_empty() || family == id || is_row;
     // Scanners name point releases (`12.15`), more than a version (`2 (Karoo)`) and, for development
-    // releases, words. A distribution made from another one numbers its releases by itself.
+    // releases, words. A derived distribution has its own release numbers.
     let name = os.name.split_whitespace().next().unwrap_or_default();
     let version = version.filter(|_| family == id || (is_row && id == row.id));
     let same_version = version.is_none_or(|version| {

@@ -38,7 +38,7 @@ pub fn metadata(images: &[ResultImage], is_index: bool) -> BTreeMap<String, Byte
         let epoch = image.source_date_epoch.map(|epoch| epoch.to_string().into_bytes());
         let values = [
             ("containerimage.config", Some(image.config.clone())),
-            // By it the exporter knows which layers' times are not to be touched.
+            // It tells the exporter which layers' times not to touch.
             ("containerimage.base.config", image.base_config.clone()),
             ("source.date.epoch", epoch),
         ];

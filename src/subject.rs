@@ -35,7 +35,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// The configuration of what was there before anything of this build was new.
+    /// The configuration of what was there before this build added anything.
     pub fn base_config(&self) -> &[u8] {
         self.base_config.as_deref().unwrap_or_else(|| self.config.original())
     }
@@ -48,7 +48,7 @@ pub struct Subjects {
     pub list: Vec<(Platform, Result<Subject, SubjectError>)>,
     /// Whether the result is an index.
     pub is_index: bool,
-    /// What the Dockerfile's frontend says about its result beside the configurations.
+    /// What the Dockerfile's frontend says about its result besides the configurations.
     pub metadata: BTreeMap<String, Bytes>,
 }
 
@@ -73,7 +73,7 @@ pub enum SubjectError {
     /// The Dockerfile does not build.
     #[error("{}", .0.message)]
     Nested(Box<EngineStatus>),
-    /// The Dockerfile's frontend has given something else than images.
+    /// The Dockerfile's frontend returned something other than images.
     #[error("the Dockerfile's frontend gave no image configuration for {0}")]
     NestedConfig(String),
     /// The image is for another platform than the one asked for.
@@ -123,7 +123,7 @@ pub enum SubjectError {
     /// The client did not send the input that a named context points to.
     #[error("named context `image` points to input `{0}`, which the client did not send")]
     NoInput(String),
-    /// An input is no image.
+    /// An input is not an image.
     #[error("named context `image` points to input `{0}`, which has no image configuration")]
     NoConfig(String),
 }
@@ -197,7 +197,7 @@ async fn existing(
         }
     };
     let reading = gateway.solve(&root).await?;
-    // A name may lead to an image for one other platform: what it says of itself counts.
+    // A name may lead to an image for one other platform: what it says about itself counts.
     let found = config.platform();
     let machine = |platform: &Platform| format!("{}/{}", platform.os(), platform.architecture());
     if let Some(wanted) = wanted.filter(|wanted| machine(wanted) != machine(&found)) {

@@ -1,4 +1,4 @@
-//! The least version that will do, and whose numbering it is in.
+//! The lowest version that will do, and whose numbering it is in.
 //!
 //! A package and the source that it was built from may have versions that have nothing in common: in
 //! Debian 12, `dmsetup` 2:1.02.185-2 comes from lvm2 2.03.16-2. Debian's and Ubuntu's lists of
@@ -11,7 +11,7 @@ use crate::package::PackageName;
 use crate::pkgdb::InstalledPackage;
 use crate::version::{Scheme, Version, VersionError};
 
-/// The least version that will do.
+/// The lowest version that will do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Written", try_from = "Written")]
 pub struct Threshold {
@@ -30,7 +30,7 @@ struct Written {
     source: Option<PackageName>,
 }
 
-/// A version that must be reached, as somebody has written it.
+/// A version that must be reached, as somebody wrote it.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     /// The version.
@@ -105,7 +105,7 @@ impl Threshold {
     }
 }
 
-/// Whose version the wanted one may be, the likely one first; one alone where there is no doubt.
+/// Whose version the wanted one may be, the likely one first; only one if there is no doubt.
 fn numberings(wanted: Wanted<'_>, package: &InstalledPackage) -> (Numbering, Option<Numbering>) {
     use Numbering::{Package, Source};
     let own = package.version.without_epoch();

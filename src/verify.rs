@@ -12,9 +12,9 @@ use crate::plan::{Assessment, Plan, Verdict};
 pub struct Verified {
     /// Packages that have another version now, or are new.
     pub changes: Vec<Upgrade>,
-    /// Packages that went with the upgrades, as announced.
+    /// Packages that were removed with the upgrades, as announced.
     pub removed: Vec<Removed>,
-    /// The demands with what became of them.
+    /// The demands and their outcomes.
     pub plan: Plan,
 }
 
@@ -46,7 +46,7 @@ pub enum VerifyError {
 
 type Key<'a> = (&'a PackageName, &'a Architecture);
 
-/// Compares the package databases before and after with what fetch has announced and with the plan.
+/// Compares the package databases before and after with what fetch announced and with the plan.
 pub fn verify(
     before: &Database,
     after: &Database,
@@ -69,7 +69,7 @@ pub fn verify(
         |name: &PackageName| outcome.removed.iter().any(|removed| removed.name == *name);
     let gone = old.keys().filter(|key| !new.contains_key(*key) && !names.contains(key.0));
     let (removed, lost): (Vec<&Key<'_>>, Vec<_>) = gone.partition(|key| announced_to_go(key.0));
-    // Kernels are installed beside each other, and an upgrade adds one.
+    // Kernels are installed side by side, and an upgrade adds one.
     let announced_to_be_fewer = |key: &Key<'_>| {
         outcome.fewer.iter().any(|fewer| (&fewer.name, &fewer.architecture) == *key)
     };
@@ -104,7 +104,7 @@ pub fn verify(
         let to = package.version.as_str().to_owned();
         let upgrade = announced.get(key);
         let planned = upgrade.map(|upgrade| upgrade.to.as_str());
-        // One that is made for another architecture now was there for the old one.
+        // One that is now made for another architecture was there for the old one.
         let from = old.get(key).map(|package| package.version.as_str().to_owned());
         let from = from.or_else(|| upgrade?.from.clone());
         if from.as_deref() == Some(to.as_str()) && planned.is_none_or(|planned| planned == to) {
@@ -162,8 +162,8 @@ fn describe_demand(assessment: &Assessment) -> String {
     }
 }
 
-/// Whether a planned demand is met by what the result has: also when the package went, as announced, because
-/// another replaces it.
+/// Whether a planned demand is met by what the result has: also if the package is gone, as announced, because another
+/// replaces it.
 fn is_met(assessment: &Assessment, after: &Database, removed: &[Removed]) -> bool {
     let Verdict::Planned(Some(required)) = &assessment.verdict else { return true };
     let packages: Vec<&InstalledPackage> =

@@ -1,7 +1,7 @@
 //! apk.
 //!
-//! apk is quick enough to let fetch do the whole upgrade in the root that is thrown away: what it
-//! put into its cache is what apply needs, and the package database says what will change.
+//! apk is fast enough that fetch does the whole upgrade in the root that is thrown away: apply needs
+//! what it put into its cache, and the package database says what will change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirEntry;
@@ -30,19 +30,19 @@ use super::settle::{CommonFile, Remains, Trace};
 use super::words::{self, Meaning};
 use super::{Failure, say};
 
-/// What the image's author has asked apk for.
+/// What the image's author asked apk for.
 const WORLD: &str = "/etc/apk/world";
-/// Where apk 3 has its options (apk(8), `APK_CONFIG`).
+/// Where apk 3 keeps its options (apk(8), `APK_CONFIG`).
 const CONFIGURATIONS: [&str; 2] = ["/etc/apk/config", "/lib/apk/config"];
-/// How the signed indexes are called in apk's cache.
+/// Prefix of the names of signed indexes in apk's cache.
 const INDEX: &str = "APKINDEX.";
-/// Lists of links that busybox makes anew whenever a folder of programs changes.
+/// Lists of links that busybox recreates whenever a folder of programs changes.
 const APPLETS: &str = "etc/busybox-paths.d";
-/// What these links lead to.
+/// What these links point to.
 const APPLET_PROGRAMS: [&str; 3] = ["/bin/busybox", "/bin/busybox-extras", "/bin/bbsuid"];
 
-/// Has apk upgrade what is named after it. Before apk-tools 2.12 (Alpine 3.13) `upgrade` ignores names
-/// and upgrades everything; this asks the solver for the same in all versions.
+/// Makes apk upgrade what is named after it. Before apk-tools 2.12 (Alpine 3.13) `upgrade` ignores names and upgrades
+/// everything; this asks the solver for the same in all versions.
 const UPGRADE_ONLY: &[&str] = &["fix", "--upgrade"];
 
 /// What an upgrade leaves behind besides the packages. `world` is as the author wrote it.
@@ -65,13 +65,13 @@ const SCRIPTS: [&str; 4] = [
     "usr/lib/apk/db/scripts.tar.gz",
     "usr/lib/apk/db/scripts.tar",
 ];
-/// Most bytes of that archive that are read.
+/// Maximum number of bytes read from that archive.
 const SCRIPTS_LIMIT: u64 = 64 << 20;
-/// How gzip's files begin (RFC 1952, section 2.3.1).
+/// Magic number of gzip files (RFC 1952, section 2.3.1).
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
-/// Words of apk 2 and 3, when it has failed, by what they mean; the first row that matches decides. All
-/// kinds of trouble with an index are told after where it is.
+/// Error messages of apk 2 and 3 by meaning; the first matching row decides. All problems with an index are reported
+/// after its location.
 const MEANINGS: &[Meaning] = &[
     (AgentFailure::NoSpace, &["No space left on device"]),
     (
@@ -84,7 +84,7 @@ const MEANINGS: &[Meaning] = &[
             "IO ERROR",
             "file format is invalid",
             "unexpected end of file",
-            // What comes of a damaged package of version 3.
+            // The result of a damaged package of version 3.
             "Connection aborted",
             "ADB block error",
             "ADB header error",
@@ -175,7 +175,7 @@ pub(super) fn fetch(task: &FetchTask, files: &Path) -> Result<(FetchOutcome, Loc
     Ok((outcome, lock))
 }
 
-/// Has apk fetch the indexes; without the repositories that cannot be used, if the user says so and others can.
+/// Makes apk fetch the indexes, without the unusable repositories if the user allows it and others are usable.
 fn update(task: &FetchTask, files: &Path) -> Result<(Finished, Vec<Skipped>), Failure> {
     let finished = call(files, &["update"], &[], Echo::Shown)?;
     if finished.is_success() {
@@ -217,7 +217,7 @@ fn has_index(cache: &Path) -> Result<bool, Failure> {
     Ok(cached.iter().any(is_index))
 }
 
-/// Upgrades from the fetched files; what comes back says what is to be settled afterwards.
+/// Upgrades from the fetched files; returns what must be settled afterwards.
 pub(super) fn apply(lock: &Lock, files: &Path) -> Result<Remains, Failure> {
     for package in &lock.packages {
         fetched::check(package, files)?;
@@ -228,7 +228,7 @@ pub(super) fn apply(lock: &Lock, files: &Path) -> Result<Remains, Failure> {
     std::fs::create_dir_all(&cache).map_err(failure)?;
     for entry in std::fs::read_dir(files).map_err(failure)? {
         let entry = entry.map_err(failure)?;
-        // Beside them is apk's list of what it has cached, which nobody has signed.
+        // Next to them is apk's list of what it has cached, which nobody has signed.
         let Ok(name) = entry.file_name().into_string() else { continue };
         if name.starts_with(INDEX) || lock.packages.iter().any(|package| package.file == name) {
             symlink(entry.path(), cache.join(name)).map_err(failure)?;
@@ -239,7 +239,7 @@ pub(super) fn apply(lock: &Lock, files: &Path) -> Result<Remains, Failure> {
     let names: Vec<&PackageName> =
         lock.goal.iter().filter(|name| before.database.find(name).next().is_some()).collect();
     demand(&cache, &[UPGRADE_ONLY, &["--no-network"]].concat(), &names)?;
-    // Where `world` is a link, we have written to what it leads to, and apk a file in its place.
+    // If `world` is a link, we wrote to its target, and apk replaced it with a file.
     let base = Path::new(path::BASE);
     let world = links::resolve(base, Path::new(WORLD), Last::Followed).ok().flatten();
     let world = world.and_then(|world| world.strip_prefix(base).map(Path::to_path_buf).ok());
@@ -271,8 +271,8 @@ fn pin_excluded(task: &FetchTask, database: &Database) -> Result<(), Failure> {
     add_to_world(&lines)
 }
 
-/// Asks for what nobody asks for: whatever it is told to do, apk would remove it on the way. What `world` forbids is
-/// left to it.
+/// Asks for what nobody asks for: otherwise apk would remove it on the way, whatever it is told to do. What `world`
+/// forbids is left to it.
 fn ask_for_orphans(cache: &Path) -> Result<(), Failure> {
     let finished = call(cache, &["fix", "--simulate", "--no-network"], &[], Echo::Hidden)?;
     let world = std::fs::read_to_string(WORLD).unwrap_or_default();
@@ -289,7 +289,7 @@ fn purged(line: &str) -> Option<&str> {
     line.split_once(") Purging ")?.1.split(' ').next()
 }
 
-/// Adds lines to `world`, which is put back in the end.
+/// Adds lines to `world`, which is restored at the end.
 fn add_to_world(lines: &[String]) -> Result<(), Failure> {
     if lines.is_empty() {
         return Ok(());
@@ -343,7 +343,7 @@ fn simulate(cache: &Path, targets: &[&Target]) -> Result<Option<String>, Failure
     }
 }
 
-/// The first of apk's lines that tells why.
+/// The first of apk's lines that gives the reason.
 fn reason(finished: &Finished) -> String {
     let lines = finished.stderr.lines().chain(finished.stdout.lines()).map(str::trim);
     let telling = |line: &&str| line.contains("breaks:") || line.contains("conflicts:");
@@ -354,14 +354,14 @@ fn reason(finished: &Finished) -> String {
     telling.unwrap_or("apk finds no solution").to_owned()
 }
 
-/// What apk says of a repository that it has done without.
+/// What apk says about a repository that it skipped.
 fn left_out(updated: &Finished) -> Option<&str> {
     let says = |line: &&str| LEFT_OUT.iter().any(|words| line.starts_with(words));
     updated.stderr.lines().chain(updated.stdout.lines()).find(says)
 }
 
-/// Whether a repository that was left out may have what is wanted: no other has a fix, or there is no other.
-/// One that an image no longer has, but still names, is no reason to patch it no more.
+/// Whether a repository that was left out may have what is wanted: no other has a fix, or there is no other. A
+/// repository that an image no longer has, but still names, is no reason to stop patching it.
 fn may_be_missed(upgrades: &[Upgrade], unmet: &[Unmet], cache: &Path) -> Result<bool, Failure> {
     if unmet.iter().any(|unmet| matches!(unmet.reason, UnmetReason::NoCandidate { .. })) {
         return Ok(true);
@@ -369,7 +369,7 @@ fn may_be_missed(upgrades: &[Upgrade], unmet: &[Unmet], cache: &Path) -> Result<
     Ok(upgrades.is_empty() && !has_index(cache)?)
 }
 
-/// Has apk do something that must succeed.
+/// Makes apk do something that must succeed.
 fn demand(cache: &Path, command: &[&str], names: &[&PackageName]) -> Result<Finished, Failure> {
     let finished = call(cache, command, names, Echo::Shown)?;
     if finished.is_success() {
@@ -412,7 +412,7 @@ fn unmet_target(target: &Target, reason: UnmetReason) -> Unmet {
     Unmet { name: target.name.clone(), architecture: target.architecture.clone(), reason }
 }
 
-/// Targets that apk has upgraded as far as it could, and that are not enough.
+/// Targets that apk upgraded as far as it could, but not far enough.
 fn missed(
     cache: &Path,
     targets: &[&Target],
@@ -472,7 +472,7 @@ fn why_kept_back(name: &PackageName, before: &Installed) -> UnmetReason {
     }
 }
 
-/// The packages of which a repository has a newer version.
+/// The packages for which a repository has a newer version.
 fn outdated<'d>(
     cache: &Path,
     database: &'d Database,
@@ -533,8 +533,7 @@ fn common_files(lock: &Lock) -> BTreeMap<PathBuf, CommonFile> {
     common
 }
 
-/// The scripts that have run when packages were installed, from apk's archive of them; none of an archive that
-/// cannot be read.
+/// The scripts that ran when packages were installed, from apk's archive of them; none if the archive cannot be read.
 fn scripts_of_packages(root: &Path) -> BTreeMap<PackageName, String> {
     let mut texts: BTreeMap<PackageName, String> = BTreeMap::new();
     let archive = SCRIPTS.iter().find_map(|file| links::read(root, Path::new(file)).ok());
@@ -558,7 +557,7 @@ fn scripts_of_packages(root: &Path) -> BTreeMap<PackageName, String> {
     texts
 }
 
-/// The package whose script is called so: `NAME-VERSION-rRELEASE.CHECKSUM.KIND`.
+/// The package whose script has this name: `NAME-VERSION-rRELEASE.CHECKSUM.KIND`.
 fn package_of_script(file: &str) -> Option<PackageName> {
     let is_run = ["pre-install", "post-install", "pre-upgrade", "post-upgrade", "trigger"];
     let (rest, kind) = file.rsplit_once('.')?;

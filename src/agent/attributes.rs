@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags};
 use rustix::io::Errno;
 
-/// Beginnings of names of attributes that are no part of an image.
+/// Prefixes of attribute names that are not part of an image.
 const FOREIGN: &[&[u8]] = &[b"trusted.overlay.", b"user.overlay.", b"security.selinux"];
 
 /// `statfs` type of overlayfs.
@@ -36,7 +36,7 @@ pub(super) fn xattrs(path: &Path) -> io::Result<BTreeMap<OsString, Vec<u8>>> {
     Ok(found)
 }
 
-/// One extended attribute of a file, if it has that.
+/// One extended attribute of a file, if the file has it.
 pub(super) fn xattr(path: &Path, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
     let query = || rustix::fs::lgetxattr_query(path, name);
     match whole(query, |buffer| rustix::fs::lgetxattr(path, name, buffer)) {
@@ -45,8 +45,8 @@ pub(super) fn xattr(path: &Path, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// All that a call gives whose length another one tells: listxattr(2) and getxattr(2), which rustix does not
-/// ask for a length by an empty buffer.
+/// The whole result of a call whose length another call reports: listxattr(2) and getxattr(2), which rustix does not
+/// ask for a length with an empty buffer.
 fn whole(
     query: impl Fn() -> Result<usize, Errno>,
     call: impl Fn(&mut [u8]) -> Result<usize, Errno>,

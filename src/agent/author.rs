@@ -1,7 +1,7 @@
-//! What the image's author has given to the files of packages: mode, owner, group and capabilities.
+//! What the image's author gave to packages' files: mode, owner, group and capabilities.
 //!
-//! With a new version, a package manager gives its files what the package says, and what had been done to
-//! harden the image, or to let it run as another user, is undone.
+//! With a new version, a package manager gives its files what the package says. This undoes what was done to harden the
+//! image, or to let it run as another user.
 
 use std::fs::{Metadata, Permissions};
 use std::io;
@@ -18,7 +18,7 @@ const CAPABILITIES: &str = "security.capability";
 /// The bits of a mode that are not the type.
 pub(super) const PERMISSIONS: u32 = 0o7777;
 
-/// What a file has.
+/// A file's attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Given {
     mode: u32,
@@ -27,7 +27,7 @@ pub(super) struct Given {
     capabilities: Option<Vec<u8>>,
 }
 
-/// Where a file of a package had its attributes from before an author changed them.
+/// Where a package's file got its attributes before an author changed them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin<'a> {
     /// The package, which gave it these.
@@ -39,7 +39,7 @@ pub(super) enum Origin<'a> {
 }
 
 impl Given {
-    /// What this file or folder has.
+    /// The attributes of this file or folder.
     pub(super) fn of(path: &Path, metadata: &Metadata) -> io::Result<Self> {
         Ok(Self {
             mode: metadata.mode() & PERMISSIONS,
@@ -53,12 +53,12 @@ impl Given {
         })
     }
 
-    /// What a file that had this before keeps when an upgrade has given it that.
+    /// What a file that had `self` before keeps when an upgrade has given it `is`.
     ///
-    /// A difference to what the old version of the package gave is the author's, and stays. What the new
-    /// version gives otherwise than the old one is the packager's, and holds: it may be a fix. Where the old
-    /// version's is not known, as with dpkg, owner and capabilities stay, and the mode permits what both do.
-    /// Where a script of the package gave it something, only what both permit is the author's for sure.
+    /// A difference from what the old version of the package gave is the author's, and stays. A difference between the
+    /// new and the old version is the packager's, and holds: it may be a fix. If the old version's attributes are
+    /// unknown, as with dpkg, owner and capabilities stay, and the mode permits what both do. If a script of the
+    /// package gave it something, only what both permit is certainly the author's.
     pub(super) fn kept(&self, is: &Self, origin: Origin<'_>) -> Self {
         let packaged = match origin {
             Origin::Package(packaged) => packaged,
@@ -79,9 +79,9 @@ impl Given {
         }
     }
 
-    /// Gives this to a file that has that.
+    /// Gives these attributes to a file that has `is`.
     pub(super) fn give(&self, path: &Path, is: &Self) -> io::Result<()> {
-        // A new owner takes bits of the mode and all capabilities away.
+        // Changing the owner clears bits of the mode and all capabilities.
         unix::chown(path, Some(self.owner), Some(self.group))?;
         std::fs::set_permissions(path, Permissions::from_mode(self.mode))?;
         match &self.capabilities {
@@ -93,7 +93,7 @@ impl Given {
         }
     }
 
-    /// What of this is other than in that, in words.
+    /// How these attributes differ from `is`, in words.
     pub(super) fn told_from(&self, is: &Self) -> String {
         let mut told = Vec::new();
         if self.mode != is.mode {

@@ -1,11 +1,11 @@
-//! What an upgrade did, told by the package database before and after.
+//! What an upgrade did, as the package database shows before and after.
 
 use std::collections::BTreeSet;
 
 use crate::patch::task::{Removed, Upgrade};
 use crate::pkgdb::{Database, InstalledPackage};
 
-/// The packages that are new, or whose newest version is another one.
+/// The packages that are new, or whose newest version has changed.
 pub(super) fn upgrades(before: &Database, after: &Database) -> Vec<Upgrade> {
     let is_newest = |package: &&InstalledPackage| {
         after
@@ -38,8 +38,8 @@ fn predecessor<'b>(
         .or_else(|| before.find(name).find(|old| after.get(name, &old.architecture).is_none()))
 }
 
-/// The packages that several versions are installed of, and fewer afterwards: those that are not made to be
-/// beside each other become one.
+/// The packages with several versions installed, and fewer afterwards: those not made to be installed side by side
+/// become one.
 pub(super) fn fewer(before: &Database, after: &Database) -> Vec<Removed> {
     let count = |database: &Database, package: &InstalledPackage| {
         let same = database.find(&package.name);
@@ -52,7 +52,7 @@ pub(super) fn fewer(before: &Database, after: &Database) -> Vec<Removed> {
     fewer.into_iter().map(|(name, architecture)| Removed { name, architecture }).collect()
 }
 
-/// The packages that are gone, other than for one of their name that is new for another architecture.
+/// The packages that are gone, unless one of their name is new for another architecture.
 pub(super) fn removed(before: &Database, after: &Database) -> Vec<Removed> {
     let is_new =
         |package: &InstalledPackage| before.get(&package.name, &package.architecture).is_none();

@@ -33,15 +33,15 @@ pub(super) fn check(package: &LockedPackage, files: &Path) -> Result<(), Failure
     Err(Failure::new(AgentFailure::Untrusted, message))
 }
 
-/// Where the cache keeps content with this digest; `kind` tells packages from the rest.
+/// Where the cache keeps content with this digest; `kind` distinguishes packages from the rest.
 pub(super) fn kept(kind: &str, digest: &Digest) -> PathBuf {
     Path::new(path::CACHE).join(format!("{kind}{}", digest.as_str().replace(':', "-")))
 }
 
-/// What the names of packages in the cache begin with.
+/// Prefix of the names of packages in the cache.
 const PACKAGE: &str = "";
 
-/// Takes a package that an earlier fetch has downloaded.
+/// Takes a package that an earlier fetch downloaded.
 ///
 /// Other images' fetches have written to the cache, and apt would trust a file of the right size,
 /// so only a file with the right digest is taken. Anything else is left to apt.

@@ -1,4 +1,4 @@
-//! Folders that every program expects and an image may lack: there for the step, and away again after it.
+//! Folders that every program expects and an image may lack: present for the step, and removed after it.
 
 use std::fs;
 use std::io;
@@ -22,7 +22,7 @@ const FOLDERS: [(&str, u32); 6] = [
 #[derive(Debug)]
 pub(super) struct Lent(Vec<PathBuf>);
 
-/// Makes the folders that are missing, also at the end of links that lead to nothing.
+/// Makes the missing folders, also at the end of dangling links.
 pub(super) fn lend() -> Result<Lent, Failure> {
     lend_below(Path::new("/"))
 }
@@ -45,7 +45,7 @@ fn lend_below(root: &Path) -> Result<Lent, Failure> {
 }
 
 impl Lent {
-    /// Takes the folders away with what is in them now: where a folder was not wanted, nothing in it was.
+    /// Removes the folders with what is in them now: where a folder was not wanted, nothing in it was.
     pub(super) fn take_back(self) -> Result<(), Failure> {
         for folder in self.0 {
             match fs::remove_dir_all(&folder) {

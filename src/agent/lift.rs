@@ -3,8 +3,8 @@
 //! A package manager keeps a hard link of each file until its new version is in place. On
 //! overlayfs a link to a file of a lower layer first copies it up, and the kernel waits for the
 //! disk after each copy (`ovl_copy_up_file` ends in `fsync`): 1,700 times for a handful of
-//! packages. A file that was replaced by a copy of itself lies in the upper layer already, and
-//! nothing waits. What turns out unchanged is left out of the layer by the settling.
+//! packages. A file that was replaced by a copy of itself is already in the upper layer, and nothing
+//! waits. The settling leaves out of the layer what turns out unchanged.
 
 use std::io::{self, Write as _};
 use std::num::NonZero;
@@ -17,13 +17,13 @@ use super::attributes::{is_overlay, set_modified, set_xattr, xattrs};
 /// Mode of most files.
 const MODE: u32 = 0o644;
 
-/// Largest file that is copied; the kernel does larger ones as well.
+/// Largest file that is copied; the kernel copies larger ones just as well.
 const SIZE_LIMIT: u64 = 64 << 20;
 
-/// Beginning of the name of a copy in the making; it replaces its original at once.
+/// Prefix of the name of a copy in progress; it replaces its original at once.
 const COPY: &str = ".suture-lift";
 
-/// Most threads that copy.
+/// Maximum number of copying threads.
 const THREAD_LIMIT: usize = 4;
 
 /// Replaces the regular files among these absolute paths by copies of themselves.
@@ -47,7 +47,7 @@ pub(super) fn run(files: &[PathBuf]) {
 fn lift(files: &[PathBuf], name: &str) {
     for file in files {
         let Ok(metadata) = file.symlink_metadata() else { continue };
-        // Links among themselves would come apart.
+        // Hard links to each other would come apart.
         if !metadata.is_file() || metadata.nlink() > 1 || metadata.len() > SIZE_LIMIT {
             continue;
         }
@@ -59,7 +59,7 @@ fn lift(files: &[PathBuf], name: &str) {
     }
 }
 
-/// Few changes, since there are thousands of files: owner and mode are mostly right from the start.
+/// Makes few changes, since there are thousands of files: owner and mode are mostly right at once.
 /// The time is for packages' scripts, which compile sources that the upgrade leaves as they are.
 fn replace(file: &Path, metadata: &std::fs::Metadata, copy: &Path) -> io::Result<()> {
     let content = std::fs::read(file)?;
@@ -68,7 +68,7 @@ fn replace(file: &Path, metadata: &std::fs::Metadata, copy: &Path) -> io::Result
     to.write_all(&content)?;
     let new = to.metadata()?;
     if (metadata.uid(), metadata.gid()) != (new.uid(), new.gid()) {
-        // Before the mode: a change of the owner takes away set-user-ID.
+        // Before the mode: changing the owner clears set-user-ID.
         unix::fchown(&to, Some(metadata.uid()), Some(metadata.gid()))?;
     }
     if metadata.uid() != new.uid() || metadata.mode() != new.mode() {

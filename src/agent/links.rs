@@ -9,12 +9,12 @@ use std::path::{Component, Path, PathBuf};
 /// Longest chain of symbolic links that is followed, as in Linux.
 const LINK_LIMIT: usize = 40;
 
-/// What is done with a link at the end of a path.
+/// What to do with a link at the end of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Last {
-    /// It is what is meant.
+    /// The link itself is meant.
     Kept,
-    /// What it leads to is meant.
+    /// Its target is meant.
     Followed,
 }
 
@@ -23,13 +23,13 @@ pub(super) fn resolve(root: &Path, path: &Path, last: Last) -> io::Result<Option
     Ok(walk(root, path, last)?.filter(|(_, missing)| missing.is_empty()).map(|(found, _)| found))
 }
 
-/// Where what a path leads to is, or would be; nothing when its links lead in circles.
+/// Where the target of a path is, or would be; nothing if its links form a loop.
 pub(super) fn place(root: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
     let walked = walk(root, path, Last::Followed)?;
     Ok(walked.map(|(found, missing)| missing.iter().rev().fold(found, |it, name| it.join(name))))
 }
 
-/// As far as a path leads, and the names that are not there, the first one last.
+/// The existing part of a path, and the missing names, the first one last.
 fn walk(root: &Path, path: &Path, last: Last) -> io::Result<Option<(PathBuf, Vec<OsString>)>> {
     let mut resolved = PathBuf::new();
     let mut waiting: Vec<OsString> = components(path);
@@ -61,8 +61,8 @@ fn walk(root: &Path, path: &Path, last: Last) -> io::Result<Option<(PathBuf, Vec
     Ok(Some((root.join(resolved), waiting)))
 }
 
-/// What the link at a path below a root leads to at once, be that a link again; nothing when it is none, or
-/// leads to nothing.
+/// The direct target of the link at a path below a root, even if that is a link again; nothing if it is not a link, or
+/// dangling.
 pub(super) fn step(root: &Path, link: &Path) -> io::Result<Option<PathBuf>> {
     if !metadata(link)?.is_some_and(|found| found.is_symlink()) {
         return Ok(None);

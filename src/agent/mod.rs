@@ -1,8 +1,8 @@
 //! The half of suture that runs inside fetch and apply containers.
 //!
 //! Started as `suture agent TASK.json`. It never starts a shell and gives programs argument
-//! vectors only. What it has to say to the user goes to stderr, the log of the step; what it has
-//! to say to the frontend is files in its output mount, or an exit code.
+//! vectors only. Messages to the user go to stderr, the log of the step; messages to the frontend are
+//! files in its output mount, or an exit code.
 
 #![allow(
     clippy::disallowed_methods,
@@ -44,7 +44,7 @@ impl Failure {
         Self { kind, message: message.into() }
     }
 
-    /// A failed operation on a file; a full disk is told from the rest.
+    /// A failed operation on a file; a full disk is distinguished from the rest.
     fn file(what: &str, file: &Path, error: &io::Error) -> Self {
         let kind = match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AgentFailure::NoSpace,

@@ -20,7 +20,7 @@ pub(super) fn leave(failure: &Failure) {
         failure: failure.kind,
         message: without_credentials(failure.message.lines().next().unwrap_or_default()),
     };
-    // A note that cannot be left is missing, and the log has the words.
+    // If the note cannot be left, it is missing, and the log has the words.
     let _left = write_json(&file, &note);
 }
 

@@ -30,12 +30,12 @@ pub(super) struct Finished {
 }
 
 impl Finished {
-    /// Whether it says that all is well.
+    /// Whether it reports success.
     pub(super) fn is_success(&self) -> bool {
         self.exit_code == Some(0)
     }
 
-    /// How it ended, for want of words that are known to tell: the last that it said, or what the kernel says.
+    /// How it ended, if it printed no known message: the last that it said, or what the kernel says.
     pub(super) fn end(&self) -> String {
         if let Some(signal) = self.signal {
             // 9 is SIGKILL, which a kernel without memory sends (signal(7)).
@@ -76,11 +76,11 @@ const PASSED_ON: &[&str] = &[
     "all_proxy",
 ];
 
-/// Most of a program's output that is kept, in bytes.
+/// Maximum number of bytes of a program's output that are kept.
 const OUTPUT_LIMIT: usize = 32 << 20;
 
-/// How long what a program has said may take to arrive once it has ended. Only a daemon that a
-/// package's script has left behind takes that long: it has the output open, and ends with us.
+/// How long a program's output may take to arrive after its end. Only a daemon left behind by a
+/// package's script takes that long: it has the output open, and ends with us.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Runs a program to its end.
@@ -149,9 +149,9 @@ impl Reading {
         Self { text, ended }
     }
 
-    /// What there is at the end, or at this time if something still holds the other end open.
+    /// The text at the end, or at this time if something still holds the other end open.
     fn text(self, until: Instant) -> String {
-        // Nothing is ever sent: the sender goes when the reading ends.
+        // Nothing is ever sent: the sender is dropped when the reading ends.
         let _ended = self.ended.recv_timeout(until.saturating_duration_since(Instant::now()));
         std::mem::take(&mut *locked(&self.text))
     }

@@ -1,9 +1,9 @@
 //! Python's sources and what is compiled from them.
 //!
-//! A compiled file holds the time of its source, and Python takes no other: it would compile again at
-//! every start, since most containers cannot keep what it makes. The time is a little-endian number
-//! at the second or, from Python 3.7 on, the third place of the header (PEP 552), of four bytes each.
-//! What is at the other place is never as large.
+//! A compiled file holds the time of its source, and Python accepts no other: it would compile again
+//! at every start, since most containers cannot keep the result. The time is a little-endian number
+//! in the second or, from Python 3.7 on, the third field of the header (PEP 552), of four bytes each.
+//! The value in the other field is never as large.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -34,10 +34,10 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Whether the source can have its time of before again, for its compiled files.
+    /// Whether the source can get its old time back, for its compiled files.
     ///
-    /// Compiled files that packages' scripts have made, and that tell nothing new but the time, are as
-    /// before as well then; `is_made` says which scripts have made.
+    /// Compiled files that packages' scripts have made, and in which only the time is new, are then as before too;
+    /// `is_made` says which those are.
     pub(super) fn take_back(&self, is_made: impl Fn(&Path) -> bool) -> io::Result<bool> {
         let compiled = self.compiled()?;
         let mut befores = Vec::new();

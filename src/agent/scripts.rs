@@ -1,6 +1,6 @@
 //! What packages' own scripts do to the files of their packages.
 //!
-//! A file that a package lists and the image has not, or has with other attributes, tells of its author, unless the
+//! A file that a package lists and the image lacks, or has with other attributes, is its author's doing, unless the
 //! package's own script moved, removed or changed it when it was installed: then the new version decides, as in any
 //! upgrade. No package manager records which of the two it was, so the scripts are read. They are not run, and
 //! what they name by means other than the usual ones of a shell or Lua is not seen.
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::glob;
 
-/// Words of lines that take files away: of the shell, and functions of rpm's Lua.
+/// Words of lines that move or remove files: of the shell, and functions of rpm's Lua.
 const TAKING_AWAY: &[&str] = &[
     "rm",
     "rmdir",
@@ -23,23 +23,23 @@ const TAKING_AWAY: &[&str] = &[
     "posix.rmdir",
 ];
 
-/// Words of lines that take folders away with everything in them.
+/// Words of lines that move or remove folders with everything in them.
 const WITH_CONTENT: &[&str] = &["mv", "-delete", "os.rename"];
 
 /// Words of lines that change attributes of files.
 const CHANGING: &[&str] =
     &["chmod", "chown", "chgrp", "setcap", "setfattr", "install", "posix.chmod", "posix.chown"];
 
-/// Most bytes of a package's scripts that are read.
+/// Maximum number of bytes read of a package's scripts.
 const SIZE_LIMIT: usize = 1 << 20;
 
-/// Most values of a variable, and of a word with variables, that are looked at.
+/// Maximum number of values considered for a variable, and for a word with variables.
 const VALUES_LIMIT: usize = 64;
 
 /// Words before a command.
 const BEFORE_COMMANDS: &[&str] = &["then", "do", "else", "if", "elif", "while", "!", "{"];
 
-/// Most patterns that are kept of each kind.
+/// Maximum number of patterns kept of each kind.
 const PATTERNS_LIMIT: usize = 1000;
 
 /// What the scripts of a package do to a file.
@@ -63,7 +63,7 @@ pub(super) struct Scripts {
 struct Named {
     /// An absolute path, perhaps with stars.
     pattern: String,
-    /// Whether all that is in such a folder is meant as well.
+    /// Whether everything in such a folder is meant as well.
     with_content: bool,
 }
 
@@ -126,7 +126,7 @@ impl Scripts {
         scripts
     }
 
-    /// What they may do to the file at this path, which has no slash at its beginning.
+    /// What they may do to the file at this path, which has no leading slash.
     pub(super) fn deeds(&self, path: &Path) -> Deeds {
         if self.taken_away.is_empty() && self.changed.is_empty() {
             return Deeds::default();
@@ -140,7 +140,7 @@ impl Scripts {
 impl Named {
     fn covers(&self, path: &str) -> bool {
         let depth = self.pattern.matches('/').count();
-        // A star of the shell ends at a slash; and what is told of `/usr` is told of no file.
+        // A star of the shell stops at a slash; and what is said of `/usr` is said of no file.
         let fits =
             |part: &str| part.matches('/').count() == depth && glob::matches(&self.pattern, part);
         let folders = path.match_indices('/').filter_map(|(end, _)| path.get(..end));
@@ -148,7 +148,7 @@ impl Named {
     }
 }
 
-/// Whether a word is an option that has a program go into folders, as `-R` and `-rf`.
+/// Whether a word is an option that makes a program recurse into folders, such as `-R` and `-rf`.
 fn is_recursive(word: &str) -> bool {
     let letters = word.strip_prefix('-').filter(|letters| !letters.starts_with('-'));
     word == "--recursive" || letters.is_some_and(|letters| letters.contains(['r', 'R']))

@@ -1,8 +1,8 @@
 //! The smallest layer: what an upgrade touched without changing it does not belong there.
 //!
 //! An upgrade rewrites files whose content stays, and leaves logs, caches and backups. With the
-//! original root beside it, the tree is put back where nothing had to change; the daemon's differ
-//! then leaves those files out of the layer.
+//! original root beside it, we restore the tree where nothing had to change; the daemon's differ then
+//! leaves those files out of the layer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -20,7 +20,7 @@ use super::links::{self, Last, metadata};
 use super::scripts::Deeds;
 use super::{python, say};
 
-/// Most files that are named whose attributes are given back: authors may change those of a whole image.
+/// Maximum number of named files whose attributes are given back: authors may change those of a whole image.
 const NAMED_LIMIT: usize = 20;
 
 /// What to settle.
@@ -46,7 +46,7 @@ pub(super) struct Remains {
     /// More such paths, relative, found in this image.
     pub(super) more_traces: Vec<PathBuf>,
     /// The files that the old and the new version of a package share, by where they are, relative to the root.
-    /// Those that the image had not are what its author had removed, and go again.
+    /// Those that the image lacked had been removed by its author, and go again.
     pub(super) common_files: BTreeMap<PathBuf, CommonFile>,
 }
 
@@ -68,18 +68,18 @@ impl CommonFile {
     }
 }
 
-/// A path below the root that ends as it was before.
+/// A path below the root that ends up as it was before.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Trace {
     /// One file.
     File(&'static str),
     /// Everything in a folder.
     Folder(&'static str),
-    /// The files of a folder whose names end so.
+    /// The files of a folder whose names have this ending.
     Suffix(&'static str, &'static str),
 }
 
-/// What programs leave that packages' scripts start, whatever the package manager.
+/// What programs started by packages' scripts leave behind, whatever the package manager.
 const TRACES_OF_SCRIPTS: &[Trace] = &[
     Trace::File("var/cache/ldconfig/aux-cache"),
     Trace::Folder("var/cache/man"),
@@ -104,7 +104,7 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    /// Now, told by a new file in this folder: file systems use a coarser clock than processes.
+    /// Now, read from a new file in this folder: file systems use a coarser clock than processes.
     pub(super) fn now(folder: &Path) -> Result<Self, Failure> {
         let file = folder.join("now");
         let failure = |error| Failure::file("write", &file, &error);
@@ -118,7 +118,7 @@ impl Moment {
     }
 }
 
-/// Puts back whatever had not to change.
+/// Restores whatever did not have to change.
 pub(super) fn run(settle: &Settle<'_>) -> Result<(), Failure> {
     let failure = |error: io::Error| {
         let kind = match error.kind() {
@@ -176,7 +176,7 @@ impl Settle<'_> {
         Ok(())
     }
 
-    /// Makes what is at this path what it was; times follow in [`Self::restore_times`].
+    /// Restores what was at this path; times follow in [`Self::restore_times`].
     fn undo(&self, path: &Path) -> io::Result<()> {
         let (now, before) = (self.root.join(path), links::resolve(self.base, path, Last::Kept)?);
         let before_was = before.as_deref().map_or(Ok(None), metadata)?;
@@ -212,7 +212,7 @@ impl Settle<'_> {
             let mut from = std::fs::File::open(&before)?;
             let mut to = std::fs::OpenOptions::new().write(true).truncate(true).open(&now)?;
             io::copy(&mut from, &mut to)?;
-            // It may be another one, which was put in the place of the first.
+            // It may be another file, put in place of the first.
             unix::chown(&now, Some(was.uid()), Some(was.gid()))?;
             std::fs::set_permissions(&now, was.permissions())?;
         }
@@ -222,8 +222,8 @@ impl Settle<'_> {
     /// Removes files of upgraded packages that the image's author had removed: they would come
     /// back with the new version.
     ///
-    /// What a link needs comes back after all: an author may have put one file in the place of a library and
-    /// of the link to it, and with the new version the link is a link again.
+    /// What a link needs comes back after all: an author may have put one file in place of a library and of the link to
+    /// it, and with the new version the link is a link again.
     fn remove_what_was_left_out(&self) -> io::Result<()> {
         let needed = self.needed_by_links()?;
         let mut folders = BTreeSet::new();
@@ -274,7 +274,7 @@ impl Settle<'_> {
         Ok(needed)
     }
 
-    /// Gives files and folders of upgraded packages what the image's author had given them.
+    /// Gives files and folders of upgraded packages the attributes that the image's author had given them.
     fn give_back_attributes(&self) -> io::Result<()> {
         let mut given_back: usize = 0;
         for (path, file) in &self.remains.common_files {
@@ -286,8 +286,8 @@ impl Settle<'_> {
             let before = links::resolve(self.base, &file.before, Last::Kept)?;
             let Some(before) = before else { continue };
             let was = before.symlink_metadata()?;
-            // dpkg, which records nothing, leaves folders that are there as they are, and gives configuration what
-            // the old file had: what is different after that is the work of scripts.
+            // dpkg, which records nothing, leaves existing folders as they are, and gives configuration what the old
+            // file had: any difference after that is the work of scripts.
             let by_scripts = file.packaged.is_none() && (is.is_dir() || path.starts_with("etc"));
             let has_its_own = (is.is_file() || is.is_dir()) && !by_scripts;
             if was.file_type() != is.file_type() || !has_its_own {
@@ -387,7 +387,7 @@ impl Settle<'_> {
     }
 }
 
-/// The names in a folder; none when it is no folder.
+/// The names in a folder; none if it is not a folder.
 fn names_in(folder: &Path) -> io::Result<BTreeSet<OsString>> {
     match metadata(folder)? {
         Some(found) if found.is_dir() => {
@@ -406,14 +406,14 @@ fn copy_link(link: &Path, was: &std::fs::Metadata, to: &Path) -> io::Result<()> 
     unix::lchown(to, Some(was.uid()), Some(was.gid()))
 }
 
-/// Whether two files are the same but for their times.
+/// Whether two files are the same except for their times.
 fn same(
     one: &Path,
     is: &std::fs::Metadata,
     other: &Path,
     was: &std::fs::Metadata,
 ) -> io::Result<bool> {
-    // Mode has the type; folders have sizes of the file system's own.
+    // The mode includes the type; a folder's size is up to the file system.
     let attributes = |metadata: &std::fs::Metadata| {
         (metadata.mode(), metadata.uid(), metadata.gid(), metadata.rdev())
     };

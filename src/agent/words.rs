@@ -1,6 +1,6 @@
-//! What package managers say, by what it means.
+//! Messages of package managers, by meaning.
 //!
-//! Their exit codes tell no kinds of failures apart, so their words are matched.
+//! Their exit codes do not distinguish kinds of failures, so we match their words.
 
 use crate::patch::task::AgentFailure;
 
@@ -9,7 +9,7 @@ use super::process::Finished;
 /// Words of one meaning.
 pub(super) type Meaning = (AgentFailure, &'static [&'static str]);
 
-/// What a dynamic linker says, glibc's and musl's, of a program that it cannot start.
+/// What a dynamic linker, glibc's or musl's, says about a program that it cannot start.
 const OF_LINKERS: [&str; 5] = [
     "error while loading shared libraries",
     "symbol lookup error",
@@ -18,18 +18,18 @@ const OF_LINKERS: [&str; 5] = [
     "Error relocating",
 ];
 
-/// What has kept a program from running at all, if that is how it ended.
+/// What kept a program from running at all, if that is how it ended.
 pub(super) fn breakage(finished: &Finished) -> Option<String> {
     if finished.signal.is_some() {
         return Some(finished.end());
     }
-    // 127 is what both linkers end with, and what a shell does without the program that it was to run.
+    // Both linkers exit with 127, and so does a shell without the program that it was to run.
     let mut lines = finished.stderr.lines().map(str::trim);
     let line = lines.find(|line| OF_LINKERS.iter().any(|words| line.contains(words)))?;
     (finished.exit_code == Some(127)).then(|| line.to_owned())
 }
 
-/// The kind of failure that a program's words mean; nothing when they mean none.
+/// The kind of failure that a program's output indicates; nothing if it indicates none.
 pub(super) fn meaning(meanings: &[Meaning], finished: &Finished) -> Option<AgentFailure> {
     if breakage(finished).is_some() {
         return Some(AgentFailure::Broken);
@@ -38,7 +38,7 @@ pub(super) fn meaning(meanings: &[Meaning], finished: &Finished) -> Option<Agent
     meanings.iter().find(|(_, words)| words.iter().any(says)).map(|(kind, _)| *kind)
 }
 
-/// Words as they may be shown and kept: user and password of addresses taken out.
+/// Words as they may be shown and kept: without users and passwords in addresses.
 pub(super) fn without_credentials(words: &str) -> String {
     let mut parts = words.split("://");
     let mut text = parts.next().unwrap_or_default().to_owned();

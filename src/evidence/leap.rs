@@ -1,4 +1,4 @@
-//! Upgrades that go further than anybody has asked for.
+//! Upgrades that go further than anybody asked for.
 
 use crate::package::words_of;
 use crate::patch::task::Upgrade;
@@ -8,8 +8,8 @@ use crate::version::Version;
 /// First numbers from here on are dates, such as that of `ca-certificates` 20230311.
 const YEAR: u64 = 1000;
 
-/// The upgrades to a new major version where a fix for the installed one was asked for, which no repository has: a
-/// sentence for each.
+/// The upgrades to a new major version where a fix for the installed one was requested that no repository has: one
+/// sentence each.
 pub fn leaps(plan: &Plan, changes: &[Upgrade]) -> Vec<String> {
     let mut leaps: Vec<String> = plan
         .assessments

@@ -31,7 +31,7 @@ pub enum Stage {
     Verified,
 }
 
-/// Everything that a summary tells.
+/// Everything that a summary says.
 #[derive(Clone, Debug)]
 pub struct Evidence<'a> {
     /// Name of the image that was patched.
@@ -50,24 +50,24 @@ pub struct Evidence<'a> {
     pub changes: &'a [Upgrade],
     /// Packages that went with the upgrades.
     pub removed: &'a [Removed],
-    /// Demands with what became of them.
+    /// Demands and their outcomes.
     pub plan: &'a Plan,
-    /// Packages that were kept back although nobody demanded anything of them in particular.
+    /// Packages that were kept back although nobody demanded anything specific of them.
     pub kept_back: &'a [Unmet],
-    /// Repositories that could not be used, and that the user goes on without.
+    /// Repositories that could not be used, and that the user continues without.
     pub skipped: &'a [Skipped],
     /// How many findings the reports have in libraries, which are not patched.
     pub library_findings: usize,
 }
 
-/// Label with our version, by which a patched image is known.
+/// Label with our version, which identifies a patched image.
 pub const VERSION_LABEL: &str = "suture.version";
 /// Label with the name of the image that was patched (OCI image specification, annotations).
 pub const BASE_NAME_LABEL: &str = "org.opencontainers.image.base.name";
 /// Label with the digest of the image that was patched.
 pub const BASE_DIGEST_LABEL: &str = "org.opencontainers.image.base.digest";
 
-/// Most packages named in the history entry.
+/// Maximum number of packages named in the history entry.
 const HISTORY_LIMIT: usize = 200;
 
 impl Evidence<'_> {

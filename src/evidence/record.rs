@@ -10,7 +10,7 @@ use crate::reference::ImageReference;
 use super::summary::{Names, left, reason};
 use super::{Evidence, Stage};
 
-/// Version of the form; a field that comes keeps it, one that goes or changes its meaning raises it.
+/// Version of the format; a new field keeps it, a removed field or a changed meaning raises it.
 const SCHEMA_VERSION: u32 = 1;
 
 impl Evidence<'_> {
@@ -71,7 +71,7 @@ impl Evidence<'_> {
     }
 }
 
-/// What became of an image with which nothing can be done.
+/// What became of an image that nothing can be done with.
 pub fn kept(name: Option<&ImageReference>, platform: &Platform, why: &str) -> Value {
     json!({
         "platform": platform.to_string(),

@@ -15,12 +15,12 @@ use crate::threshold::Threshold;
 use super::table::{Table, escaped};
 use super::{Evidence, Stage};
 
-/// Most rows of one of the summary's tables.
+/// Maximum number of rows in one of the summary's tables.
 const ROW_LIMIT: usize = 200;
-/// Most vulnerabilities or packages named in one place.
+/// Maximum number of vulnerabilities or packages named in one place.
 const NAMED_LIMIT: usize = 6;
 
-/// How packages are named: with the architecture where a name occurs with several.
+/// How packages are named: with the architecture if a name occurs with several.
 #[derive(Debug)]
 pub(super) struct Names(BTreeSet<PackageName>);
 
@@ -34,7 +34,7 @@ impl Names {
             .filter_map(|assessment| Some((&assessment.name, assessment.architecture.as_ref()?)));
         let mut architectures: BTreeMap<&PackageName, BTreeSet<&Architecture>> = BTreeMap::new();
         let all = changed.chain(demanded);
-        // Between one architecture and all of them a package stays the same.
+        // Moving between one architecture and all of them, a package stays the same.
         for (name, architecture) in all.filter(|(_, it)| !it.is_any()) {
             architectures.entry(name).or_default().insert(architecture);
         }
@@ -76,7 +76,7 @@ impl Evidence<'_> {
         text
     }
 
-    /// The same as Markdown.
+    /// The summary as Markdown.
     pub fn markdown(&self) -> String {
         let mut text = format!("{}\n", escaped(self.headline().trim_end()));
         for table in self.tables() {
@@ -139,7 +139,7 @@ impl Evidence<'_> {
         }
     }
 
-    /// What stands in no table.
+    /// What no table shows.
     fn notes(&self) -> Vec<String> {
         let met = |it: &Assessment| it.verdict == Verdict::AlreadyMet;
         let no_fix = |it: &Assessment| matches!(it.verdict, Verdict::Impossible(Obstacle::NoFix));
@@ -196,7 +196,7 @@ impl Evidence<'_> {
     fn gone(&self) -> &'static str {
         match self.manager {
             Manager::Apk | Manager::Apt => "(removed)",
-            // Of rpm's packages only those go that a new one obsoletes.
+            // With rpm, only packages that a new one obsoletes are removed.
             Manager::Rpm(_) => "(replaced)",
         }
     }
@@ -211,7 +211,7 @@ impl Evidence<'_> {
         table
     }
 
-    /// What is left and why: unmet demands, packages kept back, obstacles that somebody can mend.
+    /// What is left and why: unmet demands, packages kept back, obstacles that somebody can remove.
     fn left_table(&self, names: &Names) -> Table {
         let mut table = Table::new(["left", "installed", "needs", "findings", "why"]);
         let rows = left(self.plan, names);
@@ -315,12 +315,12 @@ fn needs(required: &Threshold) -> String {
     }
 }
 
-/// That a package of the image does not fit, as a warning.
+/// A warning that a package of the image does not fit.
 pub fn misfit(misfit: &Misfit) -> String {
     format!("{} is left as it is: it {}", misfit.name, words_of(&misfit.because))
 }
 
-/// That a repository was left out, as a warning.
+/// A warning that a repository was left out.
 pub fn skipped(skipped: &Skipped) -> String {
     let (repository, reason) = (words_of(&skipped.repository), words_of(&skipped.reason));
     format!("package repository skipped: {repository}: {reason}")

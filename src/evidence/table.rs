@@ -24,14 +24,14 @@ impl Table {
         self.more = all.saturating_sub(self.rows.len() - 1);
     }
 
-    /// Whether there is no row.
+    /// Whether there are no rows.
     pub(super) fn is_empty(&self) -> bool {
         self.rows.len() == 1
     }
 }
 
 impl Table {
-    /// The widths of the columns; 0 for one with nothing in it, which is left out with its title.
+    /// The widths of the columns; 0 for an empty one, which is left out with its title.
     fn widths(&self) -> Vec<usize> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         (0..columns)
@@ -80,7 +80,7 @@ impl Table {
     }
 }
 
-/// Text of a report or an image that is nothing but text in Markdown, too.
+/// Text of a report or an image, escaped to be plain text in Markdown, too.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars() {

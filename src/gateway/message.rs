@@ -127,7 +127,7 @@ fn solved_tree(reference: pb::Ref) -> Result<Option<SolvedTree>, GatewayError> {
 
 /// What a build ends with, for the daemon.
 pub(super) fn result(trees: Trees, metadata: BTreeMap<String, Bytes>) -> pb::Result {
-    // An empty value of a map would not be sent, and the daemon reads one without looking whether it is there.
+    // An empty value of a map would not be sent, and the daemon reads one without checking that it is there.
     let reference = |tree: Option<Ref>| pb::Ref {
         id: tree.map_or_else(String::new, |tree| tree.0),
         def: Some(pb::Definition::default()),
@@ -177,7 +177,7 @@ pub(super) fn resolve_source_meta(
     }
 }
 
-/// Asks when a context was made; nothing for one that no daemon could tell of.
+/// Asks when a context was made; nothing for one whose time no daemon knows.
 pub(super) fn resolve_made_at(context: &Context) -> Option<pb::ResolveSourceMetaRequest> {
     let (identifier, attrs, git) = match context {
         Context::Git(git) => {

@@ -43,12 +43,11 @@ impl Ref {
 pub struct Daemon {
     /// What graphs may use.
     pub llb: Capabilities,
-    /// What calls there are.
+    /// Which calls there are.
     pub gateway: Capabilities,
     /// Platform of the first worker: what a build is for when the user does not say.
     pub platform: Platform,
-    /// What the first worker's kernel runs, its own platform first; others need an emulator that the daemon
-    /// brings along.
+    /// What the first worker's kernel runs, its own platform first; others need an emulator that the daemon supplies.
     pub platforms: Vec<Platform>,
 }
 
@@ -113,7 +112,7 @@ pub struct Warning {
     pub short: String,
     /// More lines, shown on request.
     pub detail: Vec<String>,
-    /// The operation it hangs on; a client shows only warnings of operations it has seen.
+    /// The operation it is attached to; a client shows only warnings of operations it has seen.
     pub vertex: Digest,
     /// The lines that caused it.
     pub excerpt: Option<Excerpt>,
@@ -176,7 +175,7 @@ pub enum GatewayError {
 impl GatewayError {
     /// Whether a path does not exist.
     ///
-    /// The protocol has no code for it, so the operating system's words are matched.
+    /// The protocol has no code for it, so we match the operating system's words.
     pub fn is_not_found(&self) -> bool {
         match self {
             Self::Engine(status) => {
@@ -223,10 +222,10 @@ pub trait Gateway {
     ) -> Result<ResolvedImage, GatewayError>;
 
     /// When a context that the daemon loads was made: the commit's time, or what a web server says, in seconds since
-    /// 1970; nothing when it cannot be told.
+    /// 1970; nothing if it is unknown.
     async fn made_at(&self, context: &Context) -> Result<Option<i64>, GatewayError>;
 
-    /// Has another frontend build, with everything that the client had built for this one.
+    /// Makes another frontend build, with everything that the client had built for this one.
     async fn build(&self, nested: &NestedBuild) -> Result<Built, GatewayError>;
 
     /// The trees that the client built for this build, by name (bake's linked targets).

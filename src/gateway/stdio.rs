@@ -46,12 +46,12 @@ pub struct StdioGateway {
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// stdin or stdout is no pipe, as it is for a frontend.
+    /// stdin or stdout is not a pipe, as it is for a frontend.
     #[error(
         "stdin and stdout are not the pipes of a BuildKit frontend: start suture as `# syntax=` image"
     )]
     NoPipes(#[source] io::Error),
-    /// No HTTP/2 connection came about.
+    /// The HTTP/2 connection could not be established.
     #[error("no connection to the daemon")]
     Transport(#[from] tonic::transport::Error),
     /// The first call failed.

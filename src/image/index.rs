@@ -25,7 +25,7 @@ pub enum Document {
 pub struct Index {
     /// Its own annotations.
     pub annotations: Annotations,
-    /// Its images in their order; attestations and other things without a platform are none.
+    /// Its images in their order, without attestations and other things that have no platform.
     pub images: Vec<(Platform, Digest)>,
 }
 
@@ -58,7 +58,7 @@ impl RawDescriptor {
     }
 }
 
-/// The platform of what is no image, such as attestations.
+/// The platform of what is not an image, such as attestations.
 const UNKNOWN: &str = "unknown";
 
 impl Document {

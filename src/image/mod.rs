@@ -22,10 +22,10 @@ pub struct ImageConfig {
     typed: ImageConfiguration,
 }
 
-/// Why bytes are no image configuration.
+/// Why bytes are not an image configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageConfigError {
-    /// No JSON object.
+    /// Not a JSON object.
     #[error("the image configuration is no JSON object")]
     Json(#[source] serde_json::Error),
     /// Not as the OCI image specification has it.
@@ -33,7 +33,7 @@ pub enum ImageConfigError {
     Form(String),
 }
 
-/// One change of an image, as its history tells it.
+/// One change of an image, as its history records it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// When.

@@ -11,7 +11,7 @@ pub fn merge(trees: Vec<Output>, display: &Display) -> Option<Output> {
     if trees.len() < 2 {
         return trees.into_iter().next();
     }
-    // A merge lists an input as often as it uses it: position is meaning here.
+    // A merge lists an input as often as it uses it: position matters here.
     let inputs = Inputs(trees);
     let numbers = (0i64..).zip(&inputs.0).map(|(input, _)| pb::MergeInput { input }).collect();
     let op = pb::op::Op::Merge(pb::MergeOp { inputs: numbers });

@@ -43,7 +43,7 @@ pub struct Sandbox {
     pub cgroup_parent: String,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: Option<i64>,
-    /// Proxies, which are no part of a cache key.
+    /// Proxies, which are not part of a cache key.
     pub proxy: Proxy,
 }
 
@@ -126,14 +126,14 @@ pub enum MountKind {
     Secret {
         /// Its name.
         id: String,
-        /// Whether the build goes on without it.
+        /// Whether the build continues without it.
         optional: bool,
     },
     /// The client's SSH agent.
     Ssh {
         /// Its name.
         id: String,
-        /// Whether the build goes on without it.
+        /// Whether the build continues without it.
         optional: bool,
     },
 }

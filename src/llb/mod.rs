@@ -58,7 +58,7 @@ pub enum Caching {
     Ignored,
 }
 
-/// How an operation appears to the user and to the cache; no part of its identity.
+/// How an operation appears to the user and to the cache; not part of its identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Display {
     /// The line in the progress output.
@@ -77,7 +77,7 @@ impl Display {
 /// A definition received from the daemon that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {
-    /// An operation's bytes are no operation.
+    /// An operation's bytes are not an operation.
     #[error("operation {0} of a received build graph cannot be decoded")]
     Undecodable(usize),
     /// The operations do not lead from leaves to one last operation.
@@ -214,7 +214,7 @@ impl Output {
         Ok(Some(Self { vertex: Arc::clone(vertex), index: input.index }))
     }
 
-    /// As [`Self::from_definition`], from the bytes of a definition.
+    /// Like [`Self::from_definition`], from the bytes of a definition.
     pub fn from_definition_bytes(bytes: &[u8]) -> Result<Option<Self>, DefinitionError> {
         let definition =
             pb::Definition::decode(bytes).map_err(|_| DefinitionError::Undecodable(0))?;
@@ -276,7 +276,7 @@ fn visit(vertex: &Arc<Vertex>, seen: &mut BTreeSet<Digest>, order: &mut Vec<Arc<
     }
 }
 
-/// The distinct inputs of an operation in the making, by which its parts name them.
+/// The distinct inputs of an operation under construction, by which its parts name them.
 #[derive(Debug, Default)]
 struct Inputs(Vec<Output>);
 
@@ -296,7 +296,7 @@ impl Inputs {
         i64::try_from(position).unwrap_or(i64::MAX)
     }
 
-    /// As [`Self::number`], where nothing means an empty tree.
+    /// Like [`Self::number`], where nothing means an empty tree.
     fn number_or_empty(&mut self, output: Option<&Output>) -> i64 {
         output.map_or(EMPTY, |output| self.number(output))
     }

@@ -106,7 +106,7 @@ impl OciLayout {
 
 /// A blob of an image's repository, such as its index or a manifest, as one file named `filename`.
 ///
-/// The daemon takes a name with a tag for none of a blob (`source/containerblob/identifier.go`).
+/// The daemon does not accept a name with a tag for a blob (`source/containerblob/identifier.go`).
 pub fn image_blob(
     reference: &ImageReference,
     digest: &Digest,
@@ -139,7 +139,7 @@ impl Git {
         build(identifier, attributes, None, display, &["source.git", "source.git.fullurl"])
     }
 
-    /// The identifier of the source: the address without its scheme, and what of the repository is meant.
+    /// The identifier of the source: the address without its scheme, and which part of the repository is meant.
     pub(crate) fn identifier(&self) -> String {
         let address = self.repository.split_once("://").map_or_else(
             // `git@host:path` is written as an address.

@@ -8,8 +8,8 @@ use prost::Message as _;
 use crate::digest::Digest;
 use crate::pb;
 
-/// One paragraph an operation, inputs first, numbered in that order; the last line names the
-/// output. An operation that cannot be decoded is shown as such.
+/// One paragraph per operation, inputs first, numbered in that order; the last line names the output.
+/// An operation that cannot be decoded is shown as such.
 pub fn describe(definition: &pb::Definition) -> String {
     let numbers: BTreeMap<String, usize> = definition
         .def

@@ -24,7 +24,7 @@ pub struct Steps<'a> {
     pub root: &'a Output,
     /// What the image is for.
     pub platform: &'a Platform,
-    /// What stands in front of the steps' names, to tell those of several platforms apart.
+    /// Prefix of the steps' names, to tell those of several platforms apart.
     pub label: &'a str,
     /// What the user asked for.
     pub request: &'a Request,

@@ -61,14 +61,14 @@ pub enum Task {
     Fetch(FetchTask),
     /// Upgrade from fetched files.
     Apply(ApplyTask),
-    /// Have rpm list what is installed, where its database's bytes do not tell.
+    /// Have rpm list what is installed, if its database's bytes do not tell.
     List,
-    /// Hand out the note that a failed step has left.
+    /// Hand out the note that a failed step left.
     Tell {
         /// Its key.
         note: String,
-        /// The time of the build, which makes the step another one than an earlier build's: an order to ignore
-        /// what is cached would throw the notes away too (`solver/llbsolver/vertex.go`, `detectPrunedCacheID`).
+        /// The time of the build, which distinguishes the step from an earlier build's: an order to ignore what is
+        /// cached would throw the notes away too (`solver/llbsolver/vertex.go`, `detectPrunedCacheID`).
         at: String,
     },
 }
@@ -129,7 +129,7 @@ pub struct Target {
     pub name: PackageName,
     /// Its architecture, as the package database has it.
     pub architecture: Architecture,
-    /// The least versions that will do, one for each numbering; without any the newest.
+    /// The lowest versions that will do, one for each numbering; without any, the newest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at_least: Vec<Threshold>,
 }
@@ -195,16 +195,16 @@ pub struct FetchOutcome {
     pub skipped: Vec<Skipped>,
 }
 
-/// A package of the image that lacks what it needs, or that has what it does not go with.
+/// A package of the image that lacks what it needs, or that conflicts with what is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Misfit {
     /// Its name.
     pub name: PackageName,
-    /// What is wrong, behind the name: `needs logsave, which is not installed`.
+    /// What is wrong, following the name: `needs logsave, which is not installed`.
     pub because: String,
 }
 
-/// A repository that could not be used, and that the user goes on without.
+/// A repository that could not be used, and that the user continues without.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Skipped {
     /// Its address, or its name.
@@ -240,7 +240,7 @@ impl FetchOutcome {
     }
 }
 
-/// One package that goes with an upgrade, by the package manager's own rules.
+/// One package that is removed with an upgrade, by the package manager's own rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
     /// Its name.
@@ -260,7 +260,7 @@ pub struct Upgrade {
     pub from: Option<String>,
     /// The version to come.
     pub to: String,
-    /// That of its source package, where it is known and another.
+    /// That of its source package, if it is known and different.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
 }
@@ -299,7 +299,7 @@ pub enum UnmetReason {
     },
     /// The package does not fit together with the others as it is.
     Misfit {
-        /// What is wrong, behind its name.
+        /// What is wrong, following its name.
         because: String,
     },
     /// The package is not in the image.
@@ -316,7 +316,7 @@ pub enum UnmetReason {
 pub struct Lock {
     /// What is upgraded, or comes as a new dependency.
     pub goal: Vec<PackageName>,
-    /// One entry a file, sorted by name.
+    /// One entry per file, sorted by name.
     pub packages: Vec<LockedPackage>,
 }
 
@@ -334,7 +334,7 @@ pub struct LockedPackage {
     /// Digest of the file: with apt the one in the signed index, else of what the package manager has
     /// downloaded and checked.
     pub digest: crate::digest::Digest,
-    /// Where it came from, where the package manager tells.
+    /// Where it came from, if the package manager says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
 }
@@ -359,7 +359,7 @@ pub enum AgentFailure {
     Untrusted,
     /// A repository is signed with a key that the image does not have, or that has expired.
     Key,
-    /// What a repository says of itself is too old, or from the future.
+    /// What a repository says about itself is too old, or from the future.
     Expired,
     /// The files of a repository do not fit together.
     Inconsistent,
@@ -487,7 +487,7 @@ impl AgentFailure {
         Some(row.failure)
     }
 
-    /// Whether a build may go on without a repository for this: nothing speaks for an attack.
+    /// Whether a build may continue without a repository after this failure: nothing suggests an attack.
     pub fn can_be_skipped(self) -> bool {
         matches!(self, Self::Unreachable | Self::Key | Self::Expired | Self::Inconsistent)
     }

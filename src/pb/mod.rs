@@ -1,7 +1,7 @@
 //! Messages of the gateway protocol, generated from `proto/`.
 //!
 //! `cargo test --test generated` checks that `generated.rs` is what the definitions give, and
-//! writes it anew when it is not. Only `llb` and `gateway` use these types.
+//! rewrites it if it is not. Only `llb` and `gateway` use these types.
 
 #![allow(
     missing_docs,

@@ -1,14 +1,14 @@
 //! apk's database: `installed` in `/lib/apk/db`, and the files `world` and `arch` in `/etc/apk`.
 //!
 //! The fields are those of apk-package(5), one letter each; the file `world` is described in apk-world(5).
-//! What is not obvious, and was seen of apk 2.14:
+//! What is not obvious, and was observed with apk 2.14:
 //!
 //! * `apk add --virtual NAME` makes a package of that name without files, whose dependencies are what the
-//!   user asked for. It is no package that could be upgraded. Its name begins with a dot by custom, not
-//!   by rule; its description tells it.
+//!   user asked for. It cannot be upgraded. Its name begins with a dot by convention, not by rule; its
+//!   description identifies it.
 //! * The field `f` names what went wrong when the package was installed (`f`iles, a `s`cript, `x`attrs).
 //!   `apk upgrade` ends with an error as long as it is there.
-//! * In `world`, words are parted by spaces and line ends, nothing else. There are no comments.
+//! * In `world`, words are separated by spaces and line ends, nothing else. There are no comments.
 //! * `name><Q1…` stands for the one file that was installed with `apk add FILE`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,7 @@ const VIRTUAL: &[u8] = b"virtual meta package";
 /// Why apk's database cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApkError {
-    /// A line is no field.
+    /// A line is not a field.
     #[error("apk database: line {line} is not a field: {text}")]
     Syntax {
         /// The line.
@@ -42,7 +42,7 @@ pub enum ApkError {
         /// The package's first line.
         line: usize,
     },
-    /// A package has no name that can be one.
+    /// A package has no valid name.
     #[error("apk database: line {line}: {source}")]
     Name {
         /// The line of the field.
@@ -50,7 +50,7 @@ pub enum ApkError {
         /// What is wrong.
         source: PackageError,
     },
-    /// A package has no version that can be one.
+    /// A package has no valid version.
     #[error("apk database: package `{package}` at line {line}: {source}")]
     Version {
         /// The package.
@@ -60,7 +60,7 @@ pub enum ApkError {
         /// What is wrong.
         source: VersionError,
     },
-    /// A package has no architecture that can be one.
+    /// A package has no valid architecture.
     #[error("apk database: package `{package}` at line {line}: {source}")]
     Architecture {
         /// The package.
@@ -78,7 +78,7 @@ pub enum ApkError {
         /// Its text.
         text: Excerpt,
     },
-    /// A word of the file `world`, or of what a virtual package needs, is no dependency.
+    /// A word of the file `world`, or of what a virtual package needs, is not a dependency.
     #[error("apk dependency {text} cannot be read: {problem}")]
     Dependency {
         /// The word.
@@ -105,7 +105,7 @@ pub enum DependencyProblem {
     Version(#[from] VersionError),
 }
 
-/// How the version of a package must stand to the one a dependency names.
+/// How a package's version must compare to the one a dependency names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operator {
     /// `<`
@@ -143,12 +143,12 @@ impl Operator {
     }
 }
 
-/// Which packages of a name a dependency is content with.
+/// Which packages of a name satisfy a dependency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Constraint {
     /// Any.
     None,
-    /// Those whose version stands so to this one.
+    /// Those whose version compares like this to this one.
     Version(Operator, ApkVersion),
     /// The one with this checksum.
     Checksum(String),
@@ -162,7 +162,7 @@ pub struct Dependency {
     pub name: String,
     /// Whether such a package must not be there.
     pub is_conflict: bool,
-    /// The repositories that the package must come from, beside the untagged ones.
+    /// The repositories that the package must come from, besides the untagged ones.
     pub tag: Option<String>,
     /// Which versions are meant.
     pub constraint: Constraint,
@@ -201,7 +201,7 @@ impl Dependency {
         Ok(Self { text: text.to_owned(), name: name.to_owned(), is_conflict, tag, constraint })
     }
 
-    /// Reads words parted by spaces and line ends.
+    /// Reads words separated by spaces and line ends.
     fn parse_all(bytes: &[u8]) -> Result<Vec<Self>, ApkError> {
         bytes
             .split(|byte| matches!(byte, b' ' | b'\n'))
@@ -292,7 +292,7 @@ impl Installed {
         }
         let mut pinned = BTreeSet::new();
         for dependency in wanted.iter().filter(|dependency| dependency.is_pin()) {
-            // A name that is no package's is that of something provided.
+            // A name that is not a package's is that of something provided.
             let Ok(name) = dependency.name.parse::<PackageName>() else { continue };
             let Some(package) = packages.get_mut(&name) else { continue };
             package.held |= dependency.is_hold();
@@ -331,7 +331,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// The packages of a database, one after the other. Empty lines part them.
+/// The packages of a database, one after the other. Empty lines separate them.
 fn records(bytes: &[u8]) -> impl Iterator<Item = Result<Record<'_>, ApkError>> {
     let mut lines = bytes.split(|byte| *byte == b'\n').zip(1_usize..);
     std::iter::from_fn(move || {
@@ -342,7 +342,7 @@ fn records(bytes: &[u8]) -> impl Iterator<Item = Result<Record<'_>, ApkError>> {
                 [] => {}
                 [letter, b':', value @ ..] => {
                     let record = record.get_or_insert(Record { fields: Vec::new(), line });
-                    // Of the files of a package, which are most of the lines, nothing is needed here.
+                    // Nothing is needed here of a package's files, which are most of the lines.
                     if !matches!(letter, b'F' | b'M' | b'R' | b'a' | b'Z') {
                         record.fields.push(Field { letter: *letter, value, line });
                     }
@@ -395,14 +395,14 @@ fn parse_package(record: &Record<'_>, name: &Field<'_>) -> Result<InstalledPacka
     Ok(InstalledPackage { name, architecture, version, state, held: false, source })
 }
 
-/// What a file has whose line is followed by none with attributes (apk-tools, `src/database.c`).
+/// The attributes of a file whose line is not followed by one with attributes (apk-tools, `src/database.c`).
 const OF_FILES: Attributes = Attributes { mode: 0o644, owner: 0, group: 0, is_capable: false };
-/// The same of a folder.
+/// The same for a folder.
 const OF_FOLDERS: Attributes = Attributes { mode: 0o755, ..OF_FILES };
 
-/// The files and folders of each package in `/lib/apk/db/installed`, without a slash in front, with the
-/// attributes that the package gives them. Names that are not UTF-8 are left out, and so is all that follows
-/// a line that is no field.
+/// The files and folders of each package in `/lib/apk/db/installed`, without a slash in front, with the attributes that
+/// the package gives them. Names that are not UTF-8 are left out, and so is everything after a line that is not a
+/// field.
 pub fn parse_files(bytes: &[u8]) -> BTreeMap<PackageName, BTreeMap<String, Attributes>> {
     let mut files: BTreeMap<PackageName, BTreeMap<String, Attributes>> = BTreeMap::new();
     let mut package: Option<PackageName> = None;

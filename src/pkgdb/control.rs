@@ -10,7 +10,7 @@
 
 use crate::package::Excerpt;
 
-/// The most fields of one stanza; dpkg and apt together know under a hundred.
+/// Maximum number of fields in one stanza; dpkg and apt together know under a hundred.
 const FIELD_LIMIT: usize = 1000;
 
 /// One field of a stanza.
@@ -71,7 +71,7 @@ pub enum ControlError {
     /// A stanza with more than a thousand fields.
     #[error("the stanza that ends at line {line} has more than {FIELD_LIMIT} fields")]
     TooManyFields {
-        /// The number of the line that is too much, from 1.
+        /// The number of the first line too many, from 1.
         line: usize,
     },
 }

@@ -29,7 +29,7 @@ pub enum DpkgError {
         /// The stanza's first line.
         line: usize,
     },
-    /// A stanza has no name that can be one.
+    /// A stanza has no valid name.
     #[error("dpkg status file: line {line}: {source}")]
     Name {
         /// The line of the field.

@@ -1,7 +1,7 @@
-//! apt's memory of what it installed on its own account: `/var/lib/apt/extended_states`.
+//! apt's record of what it installed on its own: `/var/lib/apt/extended_states`.
 //!
-//! Stanzas with `Package`, `Architecture` and `Auto-Installed`, as apt-mark(8) keeps them. apt writes the
-//! native architecture for packages of architecture `all`; reading, it takes both.
+//! Stanzas with `Package`, `Architecture` and `Auto-Installed`, as apt-mark(8) keeps them. apt writes the native
+//! architecture for packages of architecture `all`; when reading, it accepts both.
 
 use std::collections::BTreeSet;
 use std::str;
@@ -11,8 +11,8 @@ use crate::package::{Architecture, PackageName};
 
 /// The packages marked as automatically installed.
 ///
-/// apt passes over what it does not understand in this file, and so do we: an unreadable stanza ends the
-/// reading, one without a usable name or architecture is left out.
+/// apt skips what it does not understand in this file, and so do we: an unreadable stanza ends the reading, one without
+/// a usable name or architecture is left out.
 pub fn parse(bytes: &[u8]) -> BTreeSet<(PackageName, Architecture)> {
     let mut automatic = BTreeSet::new();
     for stanza in stanzas(bytes).map_while(Result::ok) {
@@ -27,7 +27,7 @@ pub fn parse(bytes: &[u8]) -> BTreeSet<(PackageName, Architecture)> {
 
 /// `original` byte for byte, followed by stanzas for those packages that it does not mark yet.
 ///
-/// A package marked otherwise in `original` ends as automatic: for apt one stanza that says so is enough.
+/// A package marked otherwise in `original` ends up as automatic: for apt one stanza that says so is enough.
 pub fn merge(
     original: &[u8],
     automatic: impl IntoIterator<Item = (PackageName, Architecture)>,

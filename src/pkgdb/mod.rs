@@ -84,7 +84,7 @@ pub struct SourcePackage {
 pub struct InstalledPackage {
     /// The name, without architecture.
     pub name: PackageName,
-    /// The architecture; `all` for packages that fit each.
+    /// The architecture; `all` for packages that fit every one.
     pub architecture: Architecture,
     /// The version whose files are there.
     pub version: Version,
@@ -106,7 +106,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// A database of these packages. What a package manager makes of doubles is for its parser to know.
+    /// A database of these packages. What a package manager makes of duplicates is up to its parser.
     pub fn new(packages: impl IntoIterator<Item = InstalledPackage>) -> Self {
         let mut packages: Vec<_> = packages.into_iter().collect();
         packages.sort_by(|left, right| {

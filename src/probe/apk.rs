@@ -13,7 +13,7 @@ use super::{CONFIGURATION_LIMIT, DATABASE_LIMIT, ProbeError};
 pub struct ApkSystem {
     /// What is installed, and what the image's author pins.
     pub installed: Installed,
-    /// What the image's author has asked apk for.
+    /// What the image's author asked apk for.
     pub world: World,
     /// Where packages come from.
     pub repositories: ApkRepositories,
@@ -24,13 +24,13 @@ pub struct ApkSystem {
 /// What names repositories, and from apk 3 on the folders of more such files (apk-repositories(5)).
 const REPOSITORIES: &str = "/etc/apk/repositories";
 const REPOSITORY_FOLDERS: [&str; 2] = ["/etc/apk/repositories.d", "/lib/apk/repositories.d"];
-/// Most files of these folders.
+/// Maximum number of files in these folders.
 const REPOSITORY_FILES: usize = 256;
 /// Where apk is: Alpine, then systems with one `/usr`.
 const PROGRAMS: [&str; 2] = ["/sbin/apk", "/usr/bin/apk"];
 
 impl ApkSystem {
-    /// Where the signed indexes are; nothing when not all can be addressed.
+    /// Where the signed indexes are; nothing unless all can be addressed.
     pub(super) fn index_addresses(&self) -> Option<Vec<String>> {
         let architecture = self.installed.architecture()?;
         self.repositories.index_addresses(architecture)

@@ -10,7 +10,7 @@ use crate::repository::apt::AptSources;
 
 use super::{CONFIGURATION_LIMIT, DATABASE_LIMIT, ProbeError, SMALL_FILE_LIMIT};
 
-/// Most files that configure repositories.
+/// Maximum number of files that configure repositories.
 const SOURCES_FILES: usize = 256;
 
 /// A Debian-like image with its own package manager.
@@ -22,7 +22,7 @@ pub struct DpkgSystem {
     pub native: Architecture,
     /// Where packages come from.
     pub sources: AptSources,
-    /// Suites that are the distro's base, and so large.
+    /// Suites that are the distro's base, and therefore large.
     pub base_suites: Vec<String>,
 }
 
@@ -35,13 +35,13 @@ impl DpkgSystem {
         small.has_binary().then(|| Repositories::Files(files().collect()))
     }
 
-    /// Where the signed indexes are; nothing when not all can be addressed.
+    /// Where the signed indexes are; nothing unless all can be addressed.
     pub(super) fn index_addresses(&self) -> Option<Vec<String>> {
         self.sources.release_addresses()
     }
 }
 
-/// Where dpkg keeps what is installed.
+/// Where dpkg records what is installed.
 pub(super) const STATUS: &str = "/var/lib/dpkg/status";
 /// Where it keeps changes that are not in there yet.
 const UPDATES: &str = "/var/lib/dpkg/updates";

@@ -186,7 +186,7 @@ fn list(names: &[PackageName]) -> String {
 }
 
 impl ProbeError {
-    /// Whether the image is nothing that could be patched, rather than something that is broken.
+    /// Whether the image is of a kind that cannot be patched, rather than broken.
     pub fn is_unsupported(&self) -> bool {
         match self {
             Self::OtherSystem(_)

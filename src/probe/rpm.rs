@@ -49,10 +49,10 @@ const PROGRAMS: [(&str, RpmManager); 7] = [
 /// Where rpm is: everywhere, then systems whose `/bin` is a folder of its own.
 const RPM: [&str; 2] = ["/usr/bin/rpm", "/bin/rpm"];
 
-/// Most files of one folder that configure a package manager.
+/// Maximum number of files in one folder that configure a package manager.
 const FOLDER_LIMIT: usize = 256;
 
-/// What reading a database through the gateway gives.
+/// The result of reading a database through the gateway.
 enum Reading {
     /// What is installed.
     Parsed(Database),
@@ -62,7 +62,7 @@ enum Reading {
 }
 
 impl RpmSystem {
-    /// Where the signed indexes are; nothing when not all can be addressed.
+    /// Where the signed indexes are; nothing unless all can be addressed.
     pub(super) fn index_addresses(&self) -> Option<Vec<String>> {
         self.configuration.index_addresses(&self.variables)
     }
@@ -194,7 +194,7 @@ async fn read(
     Ok(Reading::Parsed(database))
 }
 
-/// Has rpm list what its database's bytes do not tell, in a container.
+/// Makes rpm list, in a container, what its database's bytes do not tell.
 async fn installed(
     gateway: &impl Gateway,
     image: &SolvedTree,

@@ -1,8 +1,8 @@
 //! A reader that lets only bounded text through.
 //!
-//! `serde_json` does not look at the encoding of what it skips, keeps a byte for each open bracket of it and
-//! the whole of a string, and reads as long as there is something. So encoding, nesting and sizes are
-//! checked here, before it sees the bytes.
+//! `serde_json` does not check the encoding of what it skips, keeps a byte for each open bracket in it and all of a
+//! string, and reads as long as there is input. So encoding, nesting and sizes are checked here, before it sees the
+//! bytes.
 
 use std::io::{self, Read};
 use std::str;
@@ -10,7 +10,7 @@ use std::str;
 use super::{BinaryKind, DEPTH_LIMIT, SIZE_LIMIT, TEXT_LIMIT};
 
 /// How much is read at first: enough to see what kind of file it is, and to refuse deep nesting before
-/// the parser meets another, less telling mistake.
+/// the parser meets another, less telling error.
 const START_LENGTH: u64 = 4096;
 
 /// What the guard refused.
@@ -26,7 +26,7 @@ pub(super) enum Fault {
     NotText { offset: u64, kind: BinaryKind },
 }
 
-/// A reader of checked bytes, without the byte order mark that may stand in front.
+/// A reader of checked bytes, without a leading byte order mark.
 pub(super) struct Guard<R> {
     inner: io::Chain<io::Cursor<Vec<u8>>, R>,
     kind: BinaryKind,

@@ -1,7 +1,7 @@
 //! Vulnerability reports: what a scanner found in an image.
 //!
-//! A report is read as a stream and folded into a [`Report`] while it is read, so memory goes with the
-//! findings kept and not with the file. Each scanner's format has a module of its own.
+//! A report is read as a stream and folded into a [`Report`] while it is read, so memory grows with the findings kept,
+//! not with the file. Each scanner's format has a module of its own.
 
 mod guard;
 pub mod trivy;
@@ -28,7 +28,7 @@ pub const DEPTH_LIMIT: usize = 64;
 pub const TEXT_LIMIT: usize = 1 << 20;
 
 const VULNERABILITY_ID_LIMIT: usize = 128;
-/// The longest version kept; what is longer is none.
+/// The longest version kept; anything longer is not a version.
 const VERSION_LIMIT: usize = 1024;
 /// The most fixed versions of one finding; distributions have one, rarely a few.
 const FIXED_LIMIT: usize = 16;
@@ -106,7 +106,7 @@ pub struct ReportedImage {
 pub struct Finding {
     /// The package.
     pub package: PackageName,
-    /// Its architecture, if the report tells.
+    /// Its architecture, if the report names it.
     pub architecture: Option<Architecture>,
     /// The vulnerability.
     pub id: VulnerabilityId,
@@ -255,7 +255,7 @@ pub enum ReportError {
         /// Where it ends.
         column: usize,
     },
-    /// It is no text.
+    /// It is not text.
     #[error("report is not UTF-8 text at byte {offset}: {kind}")]
     NotText {
         /// The offset of the first wrong byte.
@@ -273,7 +273,7 @@ pub enum ReportError {
         /// What is wrong.
         message: String,
     },
-    /// Arrays and objects in each other without end.
+    /// Arrays and objects nested too deeply.
     #[error("report is nested more than {DEPTH_LIMIT} levels deep")]
     TooDeep,
     /// More than [`SIZE_LIMIT`] bytes, or more than [`TEXT_LIMIT`] in one string.

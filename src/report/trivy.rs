@@ -143,7 +143,7 @@ struct RawIdentifier {
     purl: Option<String>,
 }
 
-/// A `T` out of a JSON object. What serde derives would also take an array of its fields.
+/// A `T` from a JSON object. What serde derives would also accept an array of its fields.
 #[derive(Debug)]
 struct Object<T>(T);
 
@@ -167,8 +167,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// The digests in an array of texts, alone or after `name@`. What is no digest that we know cannot be
-/// compared with anything and is passed over; so is what comes after the limit.
+/// The digests in an array of texts, alone or after `name@`. What is not a digest that we know cannot
+/// be compared with anything and is skipped; so is everything after the limit.
 #[derive(Debug, Default)]
 struct Digests(Vec<Digest>);
 
@@ -208,12 +208,12 @@ impl Folded {
         Document(self).deserialize(deserializer)
     }
 
-    /// The reason why [`Self::read`] failed, if it is a matter of the content.
+    /// The reason why [`Self::read`] failed, if it lies in the content.
     pub(super) fn refusal(&mut self) -> Option<ReportError> {
         self.refusal.take()
     }
 
-    /// The report, if it was one of Trivy.
+    /// The report, if it was one of Trivy's.
     pub(super) fn finish(self, expected: ReportFormat) -> Result<Report, ReportError> {
         match (self.format(), expected) {
             (None, _) => return Err(ReportError::Unrecognised),
@@ -397,7 +397,7 @@ impl fmt::Display for Place {
 enum Class {
     OsPackages,
     LanguagePackages,
-    /// Misconfigurations, secrets, licences: nothing that a package upgrade would mend.
+    /// Misconfigurations, secrets, licences: nothing that a package upgrade would fix.
     Other,
 }
 
@@ -587,7 +587,7 @@ impl<'de> Visitor<'de> for ResultSeed<'_> {
     }
 }
 
-/// The findings of one result, as long as it is not sure that they are kept.
+/// The findings of one result, until it is clear whether they are kept.
 #[derive(Debug, Default)]
 struct Vulnerabilities {
     count: usize,

@@ -3,19 +3,19 @@
 //!
 //! What is not obvious:
 //!
-//! * A repository's index is at `URL/ARCHITECTURE/APKINDEX.tar.gz`; apk puts that together even if the URL
-//!   ends with a slash, and then leaves that one out.
+//! * A repository's index is at `URL/ARCHITECTURE/APKINDEX.tar.gz`; apk builds that even if the URL ends with
+//!   a slash, which it then leaves out.
 //! * What does not begin with the scheme of a URL, in lower case, is the path of a folder.
 //! * A repository with a tag is only asked for the packages that `world` wants from there.
 //! * apk 3 knows types, variables and components, which apk 2 takes for parts of a path. A file that has
-//!   them was written for apk 3, and so it is read here.
+//!   them was written for apk 3, and is read that way here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str;
 
 use crate::package::{Architecture, Excerpt};
 
-/// The most repositories read from one image; more are no configuration that somebody wrote.
+/// Maximum number of repositories read from one image; nobody writes a configuration with more.
 const REPOSITORY_LIMIT: usize = 10_000;
 
 /// How long a line may become when its variables are filled in.
@@ -53,7 +53,7 @@ pub struct Repository {
 /// Why apk's repositories cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApkRepositoriesError {
-    /// A line that is no comment is not UTF-8.
+    /// A line that is not a comment is not UTF-8.
     #[error("apk repositories `{file}`: line {line} is not text: {text}")]
     NotText {
         /// The file.
@@ -63,7 +63,7 @@ pub enum ApkRepositoriesError {
         /// The line's text.
         text: Excerpt,
     },
-    /// A line becomes endless by its variables.
+    /// Its variables make a line too long.
     #[error("apk repositories `{file}`: line {line} is longer than {LENGTH_LIMIT} characters")]
     TooLong {
         /// The file.
@@ -126,8 +126,8 @@ impl Repository {
     }
 }
 
-/// Whether it is neither a path nor needs another way of transport, a password or a variable that is
-/// set nowhere.
+/// Whether it is not a path, and needs no other transport, no password and no variable that is set
+/// nowhere.
 fn is_addressable(url: &str) -> bool {
     let Some(("http" | "https", rest)) = url.split_once("://") else { return false };
     !url.contains("${") && !rest.split('/').next().unwrap_or_default().contains('@')

@@ -16,7 +16,7 @@ use std::str;
 use crate::package::Excerpt;
 use crate::pkgdb::control::{ControlError, Field, Stanza, stanzas};
 
-/// The most entries read from one image; more are no configuration that somebody wrote.
+/// Maximum number of entries read from one image; nobody writes a configuration with more.
 const ENTRY_LIMIT: usize = 10_000;
 
 /// All repositories of an image, in the order in which its files name them.
@@ -106,7 +106,7 @@ pub enum AptSourcesError {
         /// What is missing.
         part: &'static str,
     },
-    /// The brackets of the options do not end.
+    /// The brackets of the options are not closed.
     #[error("apt sources `{file}`: the options at line {line} are not closed with `]`")]
     Options {
         /// The file.
@@ -233,8 +233,8 @@ impl Entry {
 
     /// The entry for its packages and these suites alone, if any is left.
     ///
-    /// A line has only one suite; in a stanza, `Types` and `Suites` are written anew where something was
-    /// left out, and all else stays as it is.
+    /// A line has only one suite; in a stanza, `Types` and `Suites` are rewritten if something was left out, and all
+    /// else stays as it is.
     fn restricted(&self, keep: impl Fn(&str) -> bool) -> Option<Self> {
         let suites: Vec<String> = self.suites.iter().filter(|suite| keep(suite)).cloned().collect();
         if suites.is_empty() {
@@ -255,8 +255,8 @@ impl Entry {
     }
 }
 
-/// Nothing when it needs another way of transport (`cdrom:`, `file:`, `mirror+http:`, …), a password or
-/// a variable such as `$(ARCH)`, which only apt fills in.
+/// Nothing if it needs another transport (`cdrom:`, `file:`, `mirror+http:`, …), a password or a variable such as
+/// `$(ARCH)`, which only apt fills in.
 fn release_address(uri: &str, suite: &str) -> Option<String> {
     let (scheme, rest) = uri.split_once("://")?;
     let is_http = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
@@ -386,7 +386,7 @@ fn parse_stanza(file: &str, stanza: &Stanza<'_>) -> Result<Entry, AptSourcesErro
     let words = |wanted: &str| -> Vec<String> {
         value(wanted).split_whitespace().map(str::to_owned).collect()
     };
-    // apt takes anything but these words for a yes.
+    // apt takes anything but these words as yes.
     let enabled = !["no", "false", "without", "off", "disable", "0"]
         .iter()
         .any(|no| value("Enabled").trim().eq_ignore_ascii_case(no));
@@ -407,7 +407,7 @@ fn parse_stanza(file: &str, stanza: &Stanza<'_>) -> Result<Entry, AptSourcesErro
             .collect(),
         form: Form::Stanza(fields),
     };
-    // apt does not look further at an entry that is switched off.
+    // apt ignores the rest of a disabled entry.
     let missing = [
         ("types", entry.types.is_empty()),
         ("URIs", entry.uris.is_empty()),

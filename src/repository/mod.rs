@@ -1,4 +1,4 @@
-//! Where an image gets its packages from, read out of its own configuration.
+//! Where an image gets its packages from, according to its own configuration.
 
 pub mod apk;
 pub mod apt;

@@ -1,5 +1,5 @@
-//! The build file: a patch Dockerfile, of comments, directives and `ARG` lines, or any other Dockerfile, which
-//! another frontend builds and of which only its stages and its arguments' names are read here.
+//! The build file: a patch Dockerfile, of comments, directives and `ARG` lines, or any other Dockerfile, which another
+//! frontend builds and of which we read only the stages and the arguments' names.
 //!
 //! The grammar is the Dockerfile's (reference, sections «Format», «Parser directives», «ARG»):
 //! instructions may span lines, words may be quoted, a default may use earlier arguments as
@@ -20,7 +20,7 @@ pub struct BuildFile {
     pub content: Content,
 }
 
-/// What a build file has beside comments and `ARG` lines.
+/// What a build file has besides comments and `ARG` lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Content {
     /// Nothing: it is a patch Dockerfile.
@@ -57,7 +57,7 @@ pub struct Argument {
     pub line: usize,
 }
 
-/// A line that is no Dockerfile line.
+/// A line that is not a Dockerfile line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct BuildFileError {
@@ -77,7 +77,7 @@ pub type Values = BTreeMap<String, String>;
 type LogicalLine = (usize, String);
 
 impl BuildFile {
-    /// Reads a build file; bytes that are no UTF-8 are an error.
+    /// Reads a build file; bytes that are not UTF-8 are an error.
     pub fn parse(bytes: &[u8]) -> Result<Self, BuildFileError> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -101,7 +101,7 @@ impl BuildFile {
                     let mut dockerfile = Dockerfile::scan(rest);
                     dockerfile.declared.extend(file.arguments.iter().map(|it| it.name.clone()));
                     file.content = Content::Dockerfile(dockerfile);
-                    // What is wrong with it is for the frontend to say that builds it.
+                    // The frontend that builds it says what is wrong with it.
                     return Ok(file);
                 }
                 _ => {
@@ -220,7 +220,7 @@ struct Directives {
     check: Option<String>,
 }
 
-/// Only the directives' table of the Dockerfile reference is meant here, so the first line that is none ends
+/// Only the directives' table of the Dockerfile reference is meant here, so the first line that is not a directive ends
 /// the scan.
 fn directives(text: &str) -> Directives {
     let mut found = Directives { escape: '\\', syntax: None, check: None };
@@ -362,7 +362,7 @@ fn expand(word: &str, values: &Values, used: &mut BTreeSet<String>) -> Result<St
     Ok(text)
 }
 
-/// The value of the variable that `text` begins with, behind its `$`, and what follows it.
+/// The value of the variable that `text` begins with, after its `$`, and what follows it.
 fn variable<'a>(
     text: &'a str,
     values: &Values,

@@ -81,9 +81,9 @@ pub fn named(
     Ok(Some(context))
 }
 
-/// What an address stands for; nothing when it is none.
+/// What an address stands for; nothing if it is not one.
 ///
-/// As the Dockerfile frontend decides (`frontend/dockerui/context.go`): `….git` behind a web address is a repository.
+/// Decides as the Dockerfile frontend does (`frontend/dockerui/context.go`): a web address `….git` is a repository.
 pub fn remote(address: &str) -> Option<Context> {
     let (before, fragment) = match address.split_once('#') {
         Some((before, fragment)) => (before, fragment),

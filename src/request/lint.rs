@@ -9,7 +9,7 @@ use super::option::{Key, PREFIX, Row, TABLE};
 use super::reader::Reader;
 use super::{Origin, Problem, Request, Wanted};
 
-/// An option with what it is set to.
+/// An option and its value.
 #[derive(Clone, Debug)]
 pub struct Setting {
     /// The option.

@@ -87,7 +87,7 @@ impl Request {
         self
     }
 
-    /// Seconds since 1970 that everything new of an image gets as its time, if they are asked for.
+    /// The time, in seconds since 1970, that everything new in an image gets, if one is requested.
     pub fn epoch_of(&self, config: &ImageConfig) -> Option<i64> {
         match self.source_date_epoch {
             SourceDateEpoch::Unset | SourceDateEpoch::Context => None,
@@ -118,7 +118,7 @@ pub enum Origin {
 /// The origins of a build's images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origins {
-    /// The one of every platform that has none of its own.
+    /// The one for every platform that has none of its own.
     pub general: Option<Origin>,
     /// Those that a named context gives for single platforms.
     pub by_platform: BTreeMap<Platform, Origin>,
@@ -131,7 +131,7 @@ impl Origins {
     }
 }
 
-/// The build of the Dockerfile that the build file is, by another frontend.
+/// The build, by another frontend, of the Dockerfile that is the build file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NestedBuild {
     /// The frontend's name in the daemon: `dockerfile.v0`, or `gateway.v0` for one that is an image.
@@ -162,7 +162,7 @@ pub enum Target {
     Plan,
     /// The files of the patch's layer.
     Layer,
-    /// Nothing: only what is wrong is wanted (`--call=check`).
+    /// Nothing: the user only wants to know what is wrong (`--call=check`).
     Check,
 }
 
@@ -222,7 +222,7 @@ pub enum Wanted {
 pub struct WantedPackage {
     /// Its name.
     pub name: PackageName,
-    /// The least version that will do; `None` is the newest there is.
+    /// The lowest version that will do; `None` is the newest there is.
     pub version: Option<String>,
 }
 
@@ -244,7 +244,7 @@ pub struct ReportLocation {
 pub enum OnUnmet {
     /// The build fails.
     Fail,
-    /// The build goes on with a warning.
+    /// The build continues with a warning.
     Warn,
 }
 
@@ -254,7 +254,7 @@ pub enum OnUnmet {
 pub enum OnUnreachable {
     /// The build fails.
     Fail,
-    /// The build goes on with the others, and a warning.
+    /// The build continues with the others, and a warning.
     Warn,
 }
 

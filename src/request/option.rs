@@ -54,7 +54,7 @@ pub struct Row {
     pub alias: Option<Alias>,
     /// What can be given.
     pub values: Values,
-    /// What holds when nothing is given; empty is «nothing».
+    /// What applies if nothing is given; empty is «nothing».
     pub default: &'static str,
     /// One line for people.
     pub help: &'static str,
@@ -65,7 +65,7 @@ pub struct Row {
 pub struct Alias {
     /// Its name.
     pub name: &'static str,
-    /// Values that are spelled otherwise: (there, here).
+    /// Values that are spelled differently: (there, here).
     pub words: &'static [(&'static str, &'static str)],
 }
 
@@ -241,7 +241,7 @@ pub static TABLE: &[Row] = &[
     },
 ];
 
-/// What stands in front of an option's name where the plain name belongs to somebody else's Dockerfile.
+/// Prefix of an option's name where the plain name belongs to somebody else's Dockerfile.
 pub const PREFIX: &str = "SUTURE_";
 
 /// The option that has this name, with or without our prefix, or this alias.
@@ -251,7 +251,7 @@ pub fn find(name: &str) -> Option<&'static Row> {
     TABLE.iter().find(|row| row.name == own || is_alias(row))
 }
 
-/// The option's name that a wrong one was probably meant to be: at most a third of it differs.
+/// The option name that a wrong one probably meant: at most a third of it differs.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let name = name.strip_prefix(PREFIX).unwrap_or(name);
     TABLE

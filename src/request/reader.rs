@@ -26,7 +26,7 @@ const FOREIGN_PREFIXES: &[&str] = &["BUILDKIT_", "BUILDX_", "DOCKER_", "BAKE_"];
 /// Proxy settings, which every Dockerfile knows without declaring them.
 const PROXIES: &[&str] = &["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
 
-/// Checks what was given; every mistake is in the list that comes back.
+/// Checks what was given; returns every mistake in the list.
 pub fn understand(
     environment: &Environment,
     build_file: &BuildFile,
@@ -124,7 +124,7 @@ pub fn nested_build(environment: &Environment, build_file: &BuildFile) -> Option
     Some(Reader::new(environment, build_file).nested_build())
 }
 
-/// A value with where it was given.
+/// A value and where it was given.
 #[derive(Clone, Debug)]
 struct Given {
     value: String,
@@ -230,7 +230,7 @@ impl<'a> Reader<'a> {
 
     fn refuse_unknown_names(&mut self) {
         let is_dockerfile = self.build_file.dockerfile().is_some();
-        // What a Dockerfile has is its own, but for what begins as ours do.
+        // What a Dockerfile has is its own, except for names with our prefix.
         let is_ours = |name: &str| !is_dockerfile || name.starts_with(option::PREFIX);
         for argument in &self.build_file.arguments {
             let name = &argument.name;
@@ -457,7 +457,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Where the images of the platforms come from; nothing when there is none, which is told.
+    /// Where the images of the platforms come from; nothing if there is none, which is reported.
     fn origins(&mut self) -> Option<Origins> {
         if self.build_file.dockerfile().is_some() {
             let general = Some(Origin::Dockerfile(self.nested_build()));
@@ -538,7 +538,7 @@ impl<'a> Reader<'a> {
             self.problem(Code::OptionValue, message, Some(hint.to_owned()), None);
         }
         options.insert(NESTED.to_owned(), "1".to_owned());
-        // The daemon makes it of the patched image, unless it finds one that is made already.
+        // The daemon makes it from the patched image, unless it finds an existing one.
         for sbom in ["attest:sbom", "build-arg:BUILDKIT_ATTEST_SBOM"] {
             options.remove(sbom);
         }
@@ -550,7 +550,7 @@ impl<'a> Reader<'a> {
         {
             options.remove("target");
         }
-        // What our own names set is the Dockerfile's, too.
+        // What our own names set applies to the Dockerfile, too.
         if let Some(Given { value, .. }) = self.given.get(&Key::Platform) {
             options.insert("platform".to_owned(), value.clone());
         }
@@ -586,7 +586,7 @@ impl<'a> Reader<'a> {
                 reports.extend(path.map(|path| ReportLocation { context, path, format, platform }));
             }
         }
-        // With contexts for platforms alone nothing else is meant.
+        // If there are only contexts for platforms, nothing else is meant.
         if reports.is_empty() || general.is_some() {
             let address = given.as_deref().filter(|_| general.is_none()).and_then(context::remote);
             let (context, given) = match address {
@@ -643,7 +643,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Relative to the context's root, whatever slash it begins with.
+    /// Relative to the context's root, even if it begins with a slash.
     fn path_in_context(&mut self, given: &str) -> Option<String> {
         let parts: Vec<&str> =
             given.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
@@ -745,10 +745,10 @@ pub fn cache_imports(environment: &Environment) -> Result<Vec<CacheImport>, Prob
     Ok(entries.into_iter().map(import).chain(registry).collect())
 }
 
-/// Marks the options of a nested build, lest a frontend that is us starts another one.
+/// Marks the options of a nested build, so that a frontend that is us does not start another one.
 const NESTED: &str = "suture.nested";
 
-/// The options whose keys begin so, by the rest of their keys.
+/// The options whose keys have this prefix, by the rest of their keys.
 fn with_prefix(environment: &Environment, prefix: &str) -> BTreeMap<String, String> {
     let options = environment.options.iter();
     options

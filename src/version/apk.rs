@@ -4,15 +4,15 @@
 //! What is not obvious:
 //!
 //! * `_alpha`, `_beta`, `_pre` and `_rc` are older than nothing; `_cvs`, `_svn`, `_git`, `_hg` and `_p` are
-//!   newer: `1_rc1` < `1` < `1_p1`. Of two versions that part ways, the one whose next part stands further
-//!   left in the form above is newer: `1-r5` < `1_p1` < `1a` < `1.0`.
+//!   newer: `1_rc1` < `1` < `1_p1`. Where two versions differ, the one whose next part stands further left
+//!   in the form above is newer: `1-r5` < `1_p1` < `1a` < `1.0`.
 //! * A number after a dot that begins with zeros is a fraction: `1.09` < `1.1`, and more zeros are less:
-//!   `1.00` < `1.0`. The first number is none: `01` = `1`.
-//! * A number that is missing counts as 0, so that apk takes `1..2`, `1-r` and even `a` for versions.
+//!   `1.00` < `1.0`. The first number is not: `01` = `1`.
+//! * A number that is missing counts as 0, so apk accepts `1..2`, `1-r` and even `a` as versions.
 //! * apk stops at what it does not understand, and calls two versions equal that differ only beyond that.
-//!   It says that such a version is invalid, and yet installs the package.
+//!   It says that such a version is invalid, but installs the package.
 //! * The commit hash, `1.0~3f2a-r0`, is new in apk 3; apk 2 does not understand it. apk 3 also compares
-//!   numbers with leading zeros as texts, so that `1.0` < `1.00`; there the order of apk 2 is taken.
+//!   numbers with leading zeros as text, so that `1.0` < `1.00`; there we follow the order of apk 2.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -100,7 +100,7 @@ enum Part<'a> {
     Unreadable,
 }
 
-/// What stands next in a version, as the part before it and its first character say.
+/// What comes next in a version, as the part before it and its first character say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     Number,
@@ -152,7 +152,7 @@ impl<'a> Parts<'a> {
         Some(place)
     }
 
-    /// Takes the part that stands next and says what stands after it.
+    /// Takes the next part and says what follows it.
     fn part(&mut self, next: Next) -> (Part<'a>, Next) {
         let start = self.rest;
         let (part, is_readable) = match next {
@@ -196,7 +196,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// What stands after a part that has been taken; its mark is taken too.
+    /// What follows a part that has been taken; its mark is taken too.
     fn after(&mut self, last: Next) -> Next {
         use Next::{Fraction, Hash, Letter, Number, Revision, Suffix, SuffixNumber};
         let (next, rest) = match (last, self.rest) {

@@ -8,8 +8,8 @@
 //! * A number that is missing counts as 0 and leading zeros do not count: `1.` = `1.0` = `1.00`.
 //! * A missing revision equals revision `0`; an empty one (`1.0-`) is an error.
 //! * The epoch ends at the first colon, the revision begins at the last hyphen.
-//! * dpkg reads the epoch with C's `strtol`, so `+0:1` and `-0:1` are versions, though the manual knows no
-//!   sign.
+//! * dpkg reads the epoch with C's `strtol`, so `+0:1` and `-0:1` are versions, though the manual mentions
+//!   no sign.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -28,7 +28,7 @@ pub struct DebVersion {
     epoch: u32,
 }
 
-/// Which of dpkg's two judgements of odd characters holds.
+/// Which of dpkg's two judgements of odd characters applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Strictness {
     /// They are an error, as for `dpkg --validate-version` and for a package to be installed.
@@ -45,9 +45,9 @@ impl DebVersion {
 
     /// Reads a version out of dpkg's own database.
     ///
-    /// A database may still hold what an older dpkg or another tool put there: a version that begins with
-    /// a letter or has an unusual character. dpkg goes on with a warning, and so do we; but white space and
-    /// anything outside ASCII stays an error.
+    /// A database may still hold what an older dpkg or another tool put there: a version that begins with a letter or
+    /// has an unusual character. dpkg continues with a warning, and so do we; but white space and anything outside
+    /// ASCII stays an error.
     pub fn parse_recorded(text: &str) -> Result<Self, VersionError> {
         Self::parse_with(text, Strictness::Warning)
     }
@@ -145,7 +145,7 @@ fn split_revision(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Compares two upstream versions or two revisions: by turns a run without digits and a number.
+/// Compares two upstream versions or two revisions: alternately a run without digits and a number.
 fn compare_part(left: &str, right: &str) -> Ordering {
     let (mut left, mut right) = (left.as_bytes(), right.as_bytes());
     while !left.is_empty() || !right.is_empty() {

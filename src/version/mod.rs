@@ -15,11 +15,11 @@ use crate::package::Excerpt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scheme {
-    /// apk's: Alpine, Wolfi and what is made of them.
+    /// apk's: Alpine, Wolfi and their derivatives.
     Apk,
-    /// dpkg's: Debian, Ubuntu and what is made of them.
+    /// dpkg's: Debian, Ubuntu and their derivatives.
     Deb,
-    /// rpm's: Red Hat, SUSE and what is made of them.
+    /// rpm's: Red Hat, SUSE and their derivatives.
     Rpm,
 }
 
@@ -57,7 +57,7 @@ impl Version {
         }
     }
 
-    /// The scheme whose rules hold.
+    /// The scheme whose rules apply.
     pub fn scheme(&self) -> Scheme {
         match self {
             Self::Apk(_) => Scheme::Apk,
@@ -146,7 +146,7 @@ pub enum VersionError {
         /// Its beginning.
         text: Excerpt,
     },
-    /// What is before the colon is no number that can be an epoch.
+    /// What is before the colon is not a number that can be an epoch.
     #[error("version has an invalid epoch: {text}")]
     Epoch {
         /// The text.
@@ -164,7 +164,7 @@ pub enum VersionError {
         /// The text.
         text: Excerpt,
     },
-    /// The upstream version begins with something else than a digit.
+    /// The upstream version begins with something other than a digit.
     #[error("version does not begin with a digit: {text}")]
     Start {
         /// The text.

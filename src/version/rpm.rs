@@ -9,12 +9,12 @@
 //! * `~` sorts before everything, even before the end; `^` sorts after the end and before everything else:
 //!   `1.0~rc1` < `1.0` < `1.0^git1` < `1.0.1`.
 //! * A missing epoch is 0, but a missing release is older than any: `1.0` < `1.0-1`. rpm's dependencies
-//!   ignore the release if one side has none; that is no order (`1-1` = `1` = `1-2`). Where it is asked
-//!   whether a version is at least another without release, both rules give the same answer.
+//!   ignore the release if one side has none; that is no order (`1-1` = `1` = `1-2`). When the
+//!   question is whether a version is at least another without release, both give the same answer.
 //! * The epoch ends at the first colon and consists of digits, the release begins at the last hyphen.
 //!
-//! The crate `rpm-version` 0.5.1 was tried: it takes two malformed versions in 65 of 2,508 pairs otherwise
-//! than rpm, and knows no malformed ones. What is ours is 60 lines and differs in none.
+//! We tried the crate `rpm-version` 0.5.1: it orders two malformed versions in 65 of 2,508 pairs differently from rpm,
+//! and recognizes no malformed ones. Our own code is 60 lines and differs in none.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -26,7 +26,7 @@ use crate::package::Excerpt;
 /// rpm has no limit of its own; versions that name a commit have about 60 characters.
 const LENGTH_LIMIT: usize = 512;
 
-/// What a package may be built with beside letters and digits (`rpmbuild`, «Illegal char»).
+/// What a package may be built with besides letters and digits (`rpmbuild`, «Illegal char»).
 const SPECIAL: &str = "._+%{}~^";
 
 /// A version of an rpm package, ordered as rpm orders. Cheap to clone.
@@ -39,7 +39,7 @@ pub struct RpmVersion {
 /// Which characters a version may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Strictness {
-    /// Those that `rpmbuild` takes.
+    /// Those that `rpmbuild` accepts.
     Build,
     /// All that are visible ASCII: rpm compares anything.
     Any,

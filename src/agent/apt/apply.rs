@@ -18,13 +18,13 @@ use super::super::{fetched, lift, links};
 use super::diversions::Diversions;
 use super::{output, repair};
 
-/// Where apt keeps which packages were installed automatically.
+/// Where apt records which packages were installed automatically.
 const MARKS: &str = "/var/lib/apt/extended_states";
 
-/// A script that, when there, answers whether a package may start its service.
+/// A script that, if present, decides whether a package may start its service.
 const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// What an upgrade leaves behind besides the packages: none of it is in the original's spirit.
+/// What an upgrade leaves behind besides the packages: none of it is in the spirit of the original.
 const TRACES: &[Trace] = &[
     Trace::Folder("var/log/apt"),
     Trace::File("var/log/dpkg.log"),
@@ -43,7 +43,7 @@ const TRACES: &[Trace] = &[
     Trace::File("var/log/fontconfig.log"),
 ];
 
-/// Upgrades; what comes back says what is to be settled afterwards.
+/// Upgrades; returns what must be settled afterwards.
 pub(in super::super) fn run(lock: &Lock, files: &Path) -> Result<Remains, Failure> {
     super::make_folders()?;
     for package in &lock.packages {
@@ -81,7 +81,7 @@ fn arguments(lock: &Lock, files: &Path, conffiles: &[&str]) -> Vec<String> {
         // Only the given files: without lists apt starts at once, and it would parse the image's.
         "Dir::Etc::sourcelist=/dev/null".to_owned(),
         "Dir::Etc::sourceparts=/dev/null".to_owned(),
-        // Without sources there is no release, and apt does not go on without the one it is to prefer.
+        // Without sources there is no release, and apt does not continue without the release it is to prefer.
         "APT::Default-Release=".to_owned(),
         "Dir::Cache::pkgcache=".to_owned(),
         "Dir::Cache::srcpkgcache=".to_owned(),
@@ -89,9 +89,9 @@ fn arguments(lock: &Lock, files: &Path, conffiles: &[&str]) -> Vec<String> {
         format!("Dir::State::extended_states={work}/extended_states"),
         // The layer is committed or discarded as a whole.
         "Dpkg::Options::=--force-unsafe-io".to_owned(),
-        // Nor does it matter how far an upgrade that fails has come, which is all that setting up
-        // important packages at once is for (apt.conf(5)). Six packages then take one run of dpkg
-        // instead of six, and 0.4 s less.
+        // Nor does it matter how far a failed upgrade got, the only reason to set up important
+        // packages at once (apt.conf(5)). Six packages then take one run of dpkg instead of six, and
+        // 0.4 s less.
         "APT::Immediate-Configure=false".to_owned(),
         format!("Dpkg::Options::=--log={work}/dpkg.log"),
     ] {
@@ -107,8 +107,8 @@ fn arguments(lock: &Lock, files: &Path, conffiles: &[&str]) -> Vec<String> {
     arguments
 }
 
-/// The installed packages as apt's marks name them: one for all architectures is one of the native architecture, so
-/// that a package which moves between the two stays the same.
+/// The installed packages as apt's marks name them: a package for all architectures counts as native, so that one that
+/// moves between the two stays the same.
 fn books_of(database: &Database) -> BTreeSet<(PackageName, Architecture)> {
     let native = dpkg::native_architecture(database);
     let key = |package: &InstalledPackage| {
@@ -118,8 +118,8 @@ fn books_of(database: &Database) -> BTreeSet<(PackageName, Architecture)> {
     database.installed().filter_map(key).collect()
 }
 
-/// Whether the image itself says which configuration files an upgrade keeps, those of its author or the packages'
-/// (dpkg(1), `--force-confnew`): in apt's configuration or in dpkg's own.
+/// Whether the image itself decides which configuration files an upgrade keeps, its author's or the packages' (dpkg(1),
+/// `--force-confnew`): in apt's configuration or in dpkg's own.
 fn decides_conffiles() -> Result<bool, Failure> {
     let arguments = ["dump", "DPkg::Options"].map(str::to_owned);
     let mut texts = vec![super::run("apt-config", &arguments, Echo::Hidden)?.stdout];
@@ -177,7 +177,7 @@ impl ServicePolicy {
             return Ok(Self { lent: false });
         }
         let failure = |error| Failure::file("write", file, &error);
-        // 101 is «action forbidden by policy» (invoke-rc.d's interface).
+        // 101 means «action forbidden by policy» (invoke-rc.d's interface).
         std::fs::write(file, "#!/bin/sh\nexit 101\n").map_err(failure)?;
         let mode = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(file, mode).map_err(failure)?;
@@ -195,9 +195,9 @@ impl ServicePolicy {
 
 /// Puts folders back into dpkg's file lists of packages that are not upgraded.
 ///
-/// A folder that the image's author had removed comes with an upgrade; dpkg then takes it out of
-/// the lists of all other packages that have it, and the folder goes again. It also takes out what
-/// an upgraded package replaces (`Replaces:`), which is no folder and stays out.
+/// An upgrade brings back a folder that the image's author had removed; dpkg then drops it from the
+/// lists of all other packages that have it, and the folder goes again. dpkg also drops what an
+/// upgraded package replaces (`Replaces:`), which is no folder and stays out.
 fn keep_folders_of_others(lock: &Lock) -> Result<(), Failure> {
     let folder = Path::new("var/lib/dpkg/info");
     let Ok(entries) = std::fs::read_dir(Path::new("/").join(folder)) else { return Ok(()) };
@@ -226,7 +226,7 @@ fn keep_folders_of_others(lock: &Lock) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A list as it was, without the lines that are there no more and are no folders'.
+/// A list as it was, without the lines that are gone and do not name folders.
 fn with_folders(before: &[u8], after: &[u8], is_folder: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let remaining: BTreeSet<&[u8]> = after.split(|byte| *byte == b'\n').collect();
     let stays = |line: &&[u8]| {
@@ -236,7 +236,7 @@ fn with_folders(before: &[u8], after: &[u8], is_folder: impl Fn(&[u8]) -> bool) 
     before.split_inclusive(|byte| *byte == b'\n').filter(stays).flatten().copied().collect()
 }
 
-/// What the installed versions of the packages to upgrade consist of.
+/// The files of the installed versions of the packages to upgrade.
 fn files_to_replace(lock: &Lock) -> Vec<PathBuf> {
     lock.packages
         .iter()
@@ -245,8 +245,8 @@ fn files_to_replace(lock: &Lock) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The files of upgraded packages that were there before and are after, diversions followed; of their
-/// attributes dpkg keeps no record.
+/// The files of upgraded packages that exist both before and after, with diversions followed; dpkg
+/// keeps no record of their attributes.
 fn common_files(lock: &Lock) -> BTreeMap<PathBuf, CommonFile> {
     let (base, root) = (Path::new(path::BASE), Path::new("/"));
     let (diverted_before, diverted) = (Diversions::of(base), Diversions::of(root));
@@ -270,7 +270,7 @@ fn common_files(lock: &Lock) -> BTreeMap<PathBuf, CommonFile> {
     common
 }
 
-/// The scripts of a package that have run when it was installed.
+/// The scripts of a package that ran when it was installed.
 fn scripts(root: &Path, package: &LockedPackage) -> Scripts {
     let texts = ["preinst", "postinst"].into_iter().filter_map(|kind| info(root, package, kind));
     Scripts::parse(&texts.collect::<Vec<_>>().join("\n"))
@@ -281,8 +281,8 @@ fn file_list(root: &Path, package: &LockedPackage) -> Option<String> {
     info(root, package, "list")
 }
 
-/// What dpkg keeps of a package; one with `Multi-Arch: same` has its architecture in the name, which may have been
-/// `all`.
+/// What dpkg stores about a package; with `Multi-Arch: same` the name contains the package's architecture, which may
+/// have been `all`.
 fn info(root: &Path, package: &LockedPackage, kind: &str) -> Option<String> {
     let folder = Path::new("var/lib/dpkg/info");
     let LockedPackage { name, architecture, .. } = package;

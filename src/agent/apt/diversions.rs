@@ -8,8 +8,8 @@ use crate::package::PackageName;
 
 use super::super::links;
 
-/// Where dpkg keeps them: three lines each, the path, where it is diverted to, and the package whose own file
-/// stays in place, `:` for none.
+/// Where dpkg keeps them, three lines each: the path, where it is diverted to, and the package whose own file stays in
+/// place (`:` for none).
 const FILE: &str = "var/lib/dpkg/diversions";
 
 /// The diversions of one tree.
@@ -23,7 +23,7 @@ struct Diversion {
 }
 
 impl Diversions {
-    /// Those of the tree below this root; none when it has no such file.
+    /// The diversions of the tree below this root; none if it has no such file.
     pub(super) fn of(root: &Path) -> Self {
         let bytes = links::read(root, Path::new(FILE)).unwrap_or_default();
         Self::parse(&String::from_utf8_lossy(&bytes))
@@ -39,7 +39,7 @@ impl Diversions {
         Self(diversions)
     }
 
-    /// Where the file is that this package lists at this path.
+    /// The real location of the file that this package lists at this path.
     pub(super) fn place<'a>(&'a self, package: &PackageName, path: &'a str) -> &'a str {
         match self.0.get(path) {
             Some(diversion) if diversion.not_of != package.as_str() => &diversion.to,

@@ -22,10 +22,10 @@ use super::output::{Policy, Sources};
 use super::repair::{self, Repaired};
 use super::{indexes, output, spelled};
 
-/// How long to wait before a repository that is being changed is asked again.
+/// How long to wait before retrying a repository that is being changed.
 const PAUSES: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(10)];
 
-/// Most packages whose being kept back is looked into.
+/// Maximum number of kept-back packages that are looked into.
 const EXPLAIN_LIMIT: usize = 20;
 
 /// Fills `files` with the packages that the targets need.
@@ -89,11 +89,11 @@ pub(in super::super) fn run(
 struct Resolution {
     /// Arguments that name it.
     goal: Vec<String>,
-    /// The files it takes.
+    /// The files it needs.
     packages: Vec<LockedPackage>,
     /// Targets it does not reach.
     unmet: Vec<Unmet>,
-    /// Source versions of targets that are to reach one.
+    /// Source versions of targets that must reach one.
     sources: Sources,
 }
 
@@ -113,13 +113,13 @@ struct Apt<'a> {
     native: &'a Architecture,
     misfits: &'a [Misfit],
     on_unreachable: OnUnreachable,
-    /// How many repositories there are, where apt tells.
+    /// How many repositories there are, if apt says so.
     repositories: Option<usize>,
     /// Repositories that cannot be used.
     skipped: BTreeSet<Skipped>,
 }
 
-/// What repositories have of a package.
+/// What the repositories offer for a package.
 #[derive(Default)]
 struct Offer {
     /// The version that apt would take.
@@ -128,9 +128,9 @@ struct Offer {
     passed_over: Option<Version>,
 }
 
-/// The priority from which on an author insists on a version: apt would even go back to it.
+/// The priority from which an author insists on a version: apt would even downgrade to it.
 const INSISTED: i32 = 1000;
-/// The priorities of what is only for whoever asks for it, such as backports (`NotAutomatic`).
+/// The priorities of versions that are only for those who ask for them, such as backports (`NotAutomatic`).
 const ON_REQUEST: RangeInclusive<i32> = 0..=100;
 
 impl Offer {
@@ -154,7 +154,7 @@ impl Offer {
     }
 }
 
-/// Has apt see a status file in which everything fits; this root is thrown away.
+/// Shows apt a status file in which everything fits; this root is thrown away.
 fn make_fit() -> Result<Vec<Misfit>, Failure> {
     let Repaired { status, misfits } = repair::repair()?;
     if let Some(status) = status {
@@ -171,7 +171,7 @@ fn full_name(package: &InstalledPackage) -> String {
     format!("{}:{}", package.name, package.architecture)
 }
 
-/// A hold is how apt is told not to touch a package; this root filesystem is thrown away.
+/// A hold tells apt not to touch a package; this root filesystem is thrown away.
 fn hold_excluded(task: &FetchTask, database: &Database) -> Result<(), Failure> {
     let excluded = database.installed().filter(|package| is_excluded(task, &package.name));
     hold(excluded.map(full_name))
@@ -193,7 +193,7 @@ fn is_excluded(task: &FetchTask, name: &PackageName) -> bool {
     task.exclude.iter().any(|pattern| pattern.matches(name))
 }
 
-/// Options that keep apt from asking for the indexes of an added architecture that no installed package has.
+/// Options that keep apt from requesting the indexes of an added architecture that no installed package has.
 fn of_used_architectures(
     database: &Database,
     native: &Architecture,
@@ -225,9 +225,9 @@ fn options(repositories: &Repositories, number: usize) -> Result<Vec<String>, Fa
     add("Acquire::http::Timeout=30".to_owned());
     // Without it `--print-uris` leaves out the digests.
     add("Acquire::ForceHash=SHA256".to_owned());
-    // Parsed at once, and thrown away: packing them again takes longer than all else.
+    // They are parsed at once and thrown away: compressing them again takes longer than all else.
     add("Acquire::GzipIndexes=false".to_owned());
-    // What an update without indexes would take for left over, the next one needs.
+    // The next update needs what an update without indexes would consider left over.
     add("APT::Get::List-Cleanup=false".to_owned());
     // Our folder is thrown away, so apt's caches cost nothing there and save the next call time.
     add("Dir::Cache::pkgcache=pkgcache.bin".to_owned());
@@ -259,7 +259,7 @@ impl Apt<'_> {
         super::run(program, &all, echo)
     }
 
-    /// Gets the indexes, as far as they are not known yet.
+    /// Gets the indexes that are not known yet.
     fn update(&mut self) -> Result<(), Failure> {
         let arguments = ["indextargets", "--no-release-info", "--format", indexes::Target::FORMAT];
         // apt before 1.1 does not know it.
@@ -287,7 +287,7 @@ impl Apt<'_> {
     }
 
     fn ask(&mut self, further: &[String]) -> Result<(), Failure> {
-        // What apt would parse at its end is cut down first.
+        // First cut down what apt would parse at its end.
         let mut arguments = strings(&["update", "-q", "-o", "pkgCacheFile::Generate=false"]);
         arguments.extend_from_slice(further);
         let mut pauses = PAUSES.iter();
@@ -310,8 +310,8 @@ impl Apt<'_> {
         }
     }
 
-    /// Goes on without the repositories that cannot be used, if the user says so, nothing speaks for an attack, and
-    /// others can be used.
+    /// Continues without the unusable repositories if the user allows it, nothing suggests an attack, and others are
+    /// usable.
     fn skip(&mut self, finished: &Finished) -> bool {
         let skipped = output::skipped(finished);
         let may_skip = self.on_unreachable == OnUnreachable::Warn
@@ -325,7 +325,7 @@ impl Apt<'_> {
         may_skip
     }
 
-    /// What repositories have of these packages, in their order.
+    /// What the repositories offer for these packages, in their order.
     fn offers(&self, names: &[String]) -> Result<Vec<Offer>, Failure> {
         let mut arguments = strings(&["policy"]);
         arguments.extend_from_slice(names);
@@ -340,7 +340,7 @@ impl Apt<'_> {
             .collect())
     }
 
-    /// The files that this goal takes; `None` when apt cannot reach it without removing packages.
+    /// The files that this goal needs; `None` if apt cannot reach it without removing packages.
     fn solve(&self, goal: &[String]) -> Result<Option<Vec<LockedPackage>>, Failure> {
         let mut arguments = strings(&["--print-uris", "-qq", "-y", "--no-remove"]);
         arguments.extend_from_slice(goal);
@@ -359,7 +359,7 @@ impl Apt<'_> {
         Ok(Some(packages))
     }
 
-    /// Why there is none, with apt's words in the log.
+    /// Why there is no solution, with apt's output in the log.
     fn no_solution(&self, goal: &[String]) -> Result<Failure, Failure> {
         let mut arguments = strings(&["-s", "-q", "-y", "--no-remove"]);
         arguments.extend_from_slice(goal);
@@ -374,7 +374,7 @@ impl Apt<'_> {
             .map(|package| spelled(&package.name, &package.architecture, self.native))
             .collect();
         let offers = self.offers(&names)?;
-        // apt would go back to what its preferences insist on, and upgrade nothing because it may not.
+        // apt would downgrade to what its preferences insist on and, not being allowed to, upgrade nothing.
         let older = |(package, offer): (&&InstalledPackage, &Offer)| {
             let older = offer.candidate.clone().filter(|version| *version < package.version)?;
             let reason = UnmetReason::Downgrade { to: older.to_string() };
@@ -459,7 +459,7 @@ impl Apt<'_> {
         self.misfits.iter().find(|misfit| misfit.name == *name)
     }
 
-    /// The source versions of what is offered for targets that are to reach one.
+    /// The source versions of what is offered for targets that must reach one.
     fn sources<'t>(
         &self,
         offers: impl Iterator<Item = (&'t Target, &'t Offer)>,
@@ -475,7 +475,7 @@ impl Apt<'_> {
         if arguments.len() == 1 {
             return Ok(Sources::new());
         }
-        // It fails if it finds any of them no more, which is told otherwise.
+        // It fails if it no longer finds one of them, which is reported otherwise.
         Ok(output::sources(&self.call("apt-cache", &arguments, Echo::Hidden)?.stdout))
     }
 
@@ -490,7 +490,7 @@ impl Apt<'_> {
         Ok(solved.map(|packages| Resolution { goal, packages, unmet, sources }))
     }
 
-    /// As many targets as can be reached together, each other one with its reason.
+    /// As many targets as can be reached together, and the reason for each of the others.
     fn listed_best(&self, targets: &[Target]) -> Result<Resolution, Failure> {
         let Sorted { wanted, mut unmet, sources } = self.sort(targets)?;
         let goal = self.goal(&wanted);
@@ -541,7 +541,7 @@ impl Apt<'_> {
         Ok(UnmetReason::Unsolvable { because })
     }
 
-    /// Downloads a resolution's files, as far as the cache does not have them, and checks them.
+    /// Downloads those of a resolution's files that the cache lacks, and checks them.
     fn download(&self, resolution: &Resolution, files: &Path) -> Result<(), Failure> {
         let partial = files.join("partial");
         std::fs::create_dir_all(&partial)
@@ -558,7 +558,7 @@ impl Apt<'_> {
             if !finished.is_success() {
                 let failure = super::failure("apt-get install", &finished);
                 return Err(match failure.kind {
-                    // Not an index, but a package is not what the index says.
+                    // A package, not an index, differs from what the index says.
                     AgentFailure::Inconsistent => {
                         Failure { kind: AgentFailure::Untrusted, ..failure }
                     }
@@ -596,7 +596,7 @@ fn unmet_target(target: &Target, reason: UnmetReason) -> Unmet {
 
 fn upgrade(package: &LockedPackage, database: &Database, sources: &Sources) -> Upgrade {
     let exact = |old: &&InstalledPackage| old.architecture == package.architecture;
-    // Between one architecture and all of them it stays the same package.
+    // Moving between one architecture and all of them, it stays the same package.
     let moved =
         |old: &&InstalledPackage| old.architecture.is_any() || package.architecture.is_any();
     let known = || database.find(&package.name).filter(|old| old.state.is_installed());

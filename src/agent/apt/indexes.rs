@@ -1,9 +1,9 @@
-//! apt's indexes: downloaded and unpacked once a version, and cut down to what an image can need.
+//! apt's indexes: downloaded and unpacked once per version, and cut down to what an image can need.
 //!
-//! The index of a whole release has tens of megabytes, which apt downloads, unpacks and parses before
-//! it can say that nothing is newer. So apt gets the signed release files alone at first. An index
-//! whose digest one of them names comes from the cache, where an earlier fetch has kept it. What apt
-//! then parses is the image's packages with what their other versions depend on.
+//! The index of a whole release is tens of megabytes, which apt downloads, unpacks and parses before
+//! it can say that nothing is newer. So apt first gets only the signed release files. An index whose
+//! digest one of them names comes from the cache, where an earlier fetch has kept it. apt then parses
+//! the image's packages with what their other versions depend on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -22,9 +22,9 @@ use crate::pkgdb::{Database, InstalledPackage};
 use super::super::Failure;
 use super::super::fetched::{cache_has_room, kept};
 
-/// Largest index that is kept or cut down, unpacked; the largest suites have 70 MB.
+/// Largest unpacked index that is kept or cut down; the largest suites have 70 MB.
 const INDEX_LIMIT: u64 = 256 << 20;
-/// Most indexes that the cache keeps; those that were not used for longest go first.
+/// Maximum number of indexes in the cache; the least recently used go first.
 const KEPT_LIMIT: usize = 32;
 /// What apt calls the index of packages, in its configuration and as the creator of a target.
 const PACKAGES: &str = "Packages";
@@ -50,7 +50,7 @@ impl Target {
         self.of == "deb" && self.creator == PACKAGES
     }
 
-    /// What stands before its own name in the names of its release's files.
+    /// The part before its own name in the names of its release's files.
     ///
     /// apt quotes some characters in file names; a name with any of those is not recognized.
     fn release(&self) -> Option<String> {
@@ -71,7 +71,7 @@ pub(super) fn targets(output: &str) -> Vec<Target> {
         .collect()
 }
 
-/// How many repositories these targets are of.
+/// The number of repositories these targets belong to.
 pub(super) fn count_repositories(targets: &[Target]) -> usize {
     targets.iter().map(Target::release).collect::<BTreeSet<_>>().len()
 }
@@ -132,8 +132,8 @@ fn is_packed(name: &str, key: &str) -> bool {
 /// The SHA-256 digests of a release file, by name: lines of digest, size, and name. `None` without any: an index
 /// must not pass for absent because its release has other digests.
 ///
-/// In `InRelease` the text stands between the lines of a signature (RFC 9580, 7), which apt has
-/// checked; it refuses a file with anything beside them.
+/// In `InRelease` the text is enclosed in the lines of a signature (RFC 9580, 7), which apt has
+/// checked; it refuses a file with anything outside them.
 fn digests(release: &[u8]) -> Option<BTreeMap<String, Digest>> {
     let text = memmem::find(release, b"-----BEGIN PGP SIGNED MESSAGE-----")
         .and_then(|start| release.get(start..))
@@ -166,7 +166,7 @@ fn digests(release: &[u8]) -> Option<BTreeMap<String, Digest>> {
 impl Index {
     /// Puts the index where apt looks for it, if the cache has it. apt then takes it for unchanged.
     ///
-    /// Anybody's builds may have written to the cache, so its content counts only with the digest
+    /// Anyone's builds may have written to the cache, so its content is trusted only with the digest
     /// that the signed release file names.
     pub(super) fn take_from_cache(&self) -> bool {
         let Some(digest) = &self.digest else { return false };
@@ -186,7 +186,7 @@ impl Index {
     }
 }
 
-/// What the names of indexes in the cache begin with.
+/// Prefix of the names of indexes in the cache.
 const INDEX: &str = "index-";
 
 fn read(file: &Path) -> Option<Vec<u8>> {
@@ -199,7 +199,7 @@ fn read(file: &Path) -> Option<Vec<u8>> {
 /// A stanza: the number of its index, where it begins, its length.
 type Span = (usize, u64, usize);
 
-/// What indexes have, by name.
+/// The contents of indexes, by name.
 #[derive(Default)]
 struct Contents {
     packages: BTreeMap<Box<[u8]>, Vec<Span>>,
@@ -228,8 +228,8 @@ impl Contents {
     }
 }
 
-/// The value of a field, which stands at the start of a line and ends with it: both index fields and
-/// relations are on one line there (Debian Policy 5.1, «folded» fields are not folded in indexes).
+/// The value of a field, which starts and ends with its line: both index fields and relations are on
+/// one line there (Debian Policy 5.1, "folded" fields are not folded in indexes).
 fn field<'a>(stanza: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let start = if stanza.starts_with(name) {
         0
@@ -251,8 +251,8 @@ fn names(relation: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Keeps the indexes in the cache, and writes those parts of them that this image can need into another
-/// folder with the release files. `None` when that cannot be told: then apt reads them as they are.
+/// Keeps the indexes in the cache, and writes the parts of them that this image can need into another folder with the
+/// release files. `None` if these cannot be determined: then apt reads the indexes as they are.
 pub(super) fn cut_down(
     indexes: &[Index],
     database: &Database,
@@ -280,7 +280,7 @@ pub(super) fn cut_down(
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        // One that apt has got although it is not among ours must not be lost.
+        // An index that apt has but that is not among ours must not be lost.
         if name.contains("Packages") && !indexes.iter().any(|index| index.file == entry.path()) {
             return Ok(None);
         }

@@ -16,13 +16,13 @@ use crate::pkgdb::{Database, dpkg};
 use super::Failure;
 use super::process::{self, Echo, Finished};
 
-/// Where dpkg keeps what is installed.
+/// Where dpkg records what is installed.
 const STATUS: &str = "/var/lib/dpkg/status";
 
-/// What runs packages' scripts, hooks, and apt's own.
+/// What runs the scripts of packages, hooks, and apt itself.
 const SHELL: &str = "/bin/sh";
 
-/// The environment of every program of the family: English without asking questions.
+/// The environment of every program of the family: English, and no questions.
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("LC_ALL", "C.UTF-8"),
     ("HOME", "/root"),
@@ -48,7 +48,7 @@ fn common_options() -> Vec<String> {
         "Acquire::Languages=none".to_owned(),
         "Dpkg::Use-Pty=false".to_owned(),
         "APT::Color=false".to_owned(),
-        // Upgrades are what the user asked for, not what apt would tidy up besides.
+        // The user asked for upgrades, not for what apt would tidy up besides.
         "APT::Get::AutomaticRemove=false".to_owned(),
         "APT::Install-Recommends=false".to_owned(),
         "APT::Install-Suggests=false".to_owned(),
@@ -67,12 +67,12 @@ fn make_folders() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs a program of the family and tells a failure's kind by its words.
+/// Runs a program of the family and classifies a failure by its output.
 fn run(program: &str, arguments: &[String], echo: Echo) -> Result<Finished, Failure> {
     process::run(program, arguments, ENVIRONMENT, echo)
 }
 
-/// The failure that a program's words mean.
+/// The failure that a program's output indicates.
 fn failure(call: &str, finished: &Finished) -> Failure {
     let kind = output::failure_kind(finished);
     let because = output::because(kind, finished);
@@ -84,7 +84,7 @@ fn failure(call: &str, finished: &Finished) -> Failure {
         return Failure::new(AgentFailure::Broken, message);
     }
     let further = match kind {
-        // apt's own check of signatures is a shell script before apt 2.9.
+        // Before apt 2.9, apt's own signature check is a shell script.
         AgentFailure::Broken if !Path::new(SHELL).exists() => format!(" ({SHELL} is missing)"),
         AgentFailure::PackageManager => {
             output::hook(&because).and_then(file_with_hook).map_or_else(String::new, |file| {
@@ -111,7 +111,7 @@ fn database() -> Result<Database, Failure> {
     })
 }
 
-/// How apt names a package: with its architecture when it is a foreign one.
+/// How apt names a package: with its architecture if that is a foreign one.
 fn spelled(name: &PackageName, architecture: &Architecture, native: &Architecture) -> String {
     if architecture == native || architecture.is_any() {
         name.to_string()

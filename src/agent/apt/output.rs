@@ -19,7 +19,7 @@ use super::super::process::Finished;
 use super::super::words::{self, Meaning};
 use super::repair::Complaint;
 
-/// Words of apt and dpkg by what they mean; the first row that matches decides.
+/// Messages of apt and dpkg by meaning; the first matching row decides.
 const MEANINGS: &[Meaning] = &[
     (AgentFailure::NoSpace, &["No space left on device", "You don't have enough free space"]),
     (
@@ -70,12 +70,11 @@ const MEANINGS: &[Meaning] = &[
     ),
 ];
 
-/// Words about keys that the image does not have, or that have expired: gpgv's, and those of sqv (apt 2.9 and
-/// later).
+/// Messages about keys that the image lacks, or that have expired: gpgv's, and those of sqv (apt 2.9 and later).
 const KEYS: &[&str] =
     &["NO_PUBKEY", "EXPKEYSIG", "KEYEXPIRED", "Missing key ", "The primary key is not live"];
 
-/// The kind of failure that a program's words mean.
+/// The kind of failure that a program's output indicates.
 pub(super) fn failure_kind(finished: &Finished) -> AgentFailure {
     words::meaning(MEANINGS, finished).unwrap_or(AgentFailure::PackageManager)
 }
@@ -91,7 +90,7 @@ pub(super) fn update_is_incomplete(stderr: &str) -> bool {
     })
 }
 
-/// Why a program has failed: the first of its lines that means this kind of failure, else the first error.
+/// Why a program failed: its first line that indicates this kind of failure, else the first error.
 pub(super) fn because(kind: AgentFailure, finished: &Finished) -> String {
     let rows = MEANINGS.iter().filter(|(meant, _)| *meant == kind);
     let words: Vec<&str> = rows.flat_map(|(_, words)| *words).copied().collect();
@@ -104,7 +103,7 @@ pub(super) fn because(kind: AgentFailure, finished: &Finished) -> String {
     words::breakage(finished).or(because).unwrap_or_else(|| finished.end())
 }
 
-/// The repositories that an update complains about, each with the kind of failure that its lines mean.
+/// The repositories that an update complains about, each with the kind of failure that its lines indicate.
 pub(super) fn skipped(finished: &Finished) -> Vec<Skipped> {
     let asked: Vec<(&str, &str)> = finished.stdout.lines().filter_map(asked).collect();
     let mut lines: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -123,7 +122,7 @@ pub(super) fn skipped(finished: &Finished) -> Vec<Skipped> {
             (!words.is_empty()).then_some((*failure, words))
         })?;
         let telling = lines.iter().find(|line| words.iter().any(|word| line.contains(word)))?;
-        // Behind the address in the forms of `repository`.
+        // After the address, in the forms of `repository`.
         let reason = ["Release: ", "  "].iter().find_map(|end| telling.split_once(end));
         let reason = reason.map_or(*telling, |(_, reason)| reason).trim().to_owned();
         Some(Skipped { repository: words::without_credentials(&repository), failure, reason })
@@ -131,14 +130,14 @@ pub(super) fn skipped(finished: &Finished) -> Vec<Skipped> {
     lines.into_iter().filter_map(of_lines).collect()
 }
 
-/// The repository that apt says it asks: `Get:1 ADDRESS SUITE InRelease`, with other beginnings too.
+/// The repository that apt says it asks: `Get:1 ADDRESS SUITE InRelease`, also with other prefixes.
 fn asked(line: &str) -> Option<(&str, &str)> {
     let mut words = line.split_whitespace().skip(1);
     let (address, suite, file) = (words.next()?, words.next()?, words.next()?);
     (file == "InRelease" || file == "Release").then_some((address, suite))
 }
 
-/// The repository of an index that words are about, of those that apt has asked.
+/// The repository whose index a message is about, among those that apt has asked.
 fn repository_of_index(words: &str, asked: &[(&str, &str)]) -> Option<String> {
     let address = words.split_whitespace().find(|word| word.contains(":/"))?;
     let below = |(repository, suite): &&(&str, &str)| {
@@ -151,7 +150,7 @@ fn repository_of_index(words: &str, asked: &[(&str, &str)]) -> Option<String> {
     asked.iter().find(below).map(|(repository, suite)| format!("{repository} {suite}"))
 }
 
-/// The repository that words are about: `ADDRESS SUITE Release`, or `ADDRESS/dists/SUITE/Release`; `InRelease` too.
+/// The repository that a message is about: `ADDRESS SUITE Release`, or `ADDRESS/dists/SUITE/Release`; `InRelease` too.
 fn repository(words: &str) -> Option<String> {
     let mut rest = words.split_whitespace().skip_while(|word| !word.contains(":/"));
     let address = rest.next()?.trim_matches(['\'', '"', ',']);
@@ -170,8 +169,8 @@ fn repository(words: &str) -> Option<String> {
     })
 }
 
-/// What `apt-get check` says of packages that do not fit: ` NAME : Depends: RELATION but WHY`, and more such fields on
-/// the lines below.
+/// What `apt-get check` says about packages that do not fit: ` NAME : Depends: RELATION but WHY`, and more such fields
+/// on the lines below.
 pub(super) fn complaints(stdout: &str) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     let (mut package, mut field) = (String::new(), String::new());
@@ -181,13 +180,13 @@ pub(super) fn complaints(stdout: &str) -> Vec<Complaint> {
             name.trim().clone_into(&mut package);
             words = rest;
         }
-        // Of alternatives the second has no field of its own.
+        // The second of two alternatives has no field of its own.
         if let Some((name, rest)) = words.split_once(": ") {
             name.trim().clone_into(&mut field);
             words = rest;
         }
         let Some((relation, why)) = words.trim().split_once(" but ") else { continue };
-        // These are told along, and keep nothing from being upgraded.
+        // These are reported too, but prevent no upgrade.
         if matches!(field.as_str(), "Recommends" | "Suggests") {
             continue;
         }
@@ -217,8 +216,8 @@ pub(super) fn wants_network(finished: &Finished) -> bool {
     WORDS.iter().any(|words| finished.stderr.contains(words) || finished.stdout.contains(words))
 }
 
-/// The first thing that dpkg or apt calls an error; what dpkg says of one package, or before it aborts, is told in
-/// two lines.
+/// The first thing that dpkg or apt calls an error; what dpkg says about one package, or before it aborts, takes two
+/// lines.
 pub(super) fn first_error(stderr: &str) -> Option<&str> {
     const OF_TWO_LINES: [&str; 2] = ["dpkg: error processing ", "dpkg: unrecoverable fatal error"];
     let mut lines = stderr.lines().map(str::trim);
@@ -231,12 +230,12 @@ pub(super) fn first_error(stderr: &str) -> Option<&str> {
     })
 }
 
-/// What `apt-cache policy` tells of a package.
+/// What `apt-cache policy` says about a package.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Policy {
     /// The version that apt would take; `(none)` if it would take none.
     pub(super) candidate: Option<String>,
-    /// All that there are, with their priorities (`apt_preferences(5)`).
+    /// All versions there are, with their priorities (`apt_preferences(5)`).
     pub(super) versions: Vec<(String, i32)>,
 }
 
@@ -291,7 +290,7 @@ pub(super) fn removals(simulation: &str) -> Vec<PackageName> {
 
 /// The files in the output of `apt-get --print-uris`: `'URI' name_version_arch.deb SIZE HASH:…`.
 ///
-/// A line that is none, or has no SHA-256, is an error: its text.
+/// A line that names no file, or has no SHA-256, is an error: its text.
 pub(super) fn files(print_uris: &str) -> Result<Vec<LockedPackage>, String> {
     print_uris
         .lines()
@@ -311,7 +310,7 @@ fn file(line: &str) -> Option<LockedPackage> {
     let (name, version, architecture) = (parts.next()?, parts.next()?, parts.next()?);
     let name: PackageName = name.parse().ok()?;
     let architecture: Architecture = architecture.parse().ok()?;
-    // The name becomes a path: nothing that leads elsewhere.
+    // The name becomes a path, which must not lead elsewhere.
     if file.contains('/') {
         return None;
     }
@@ -326,7 +325,7 @@ fn file(line: &str) -> Option<LockedPackage> {
     })
 }
 
-/// The file that apt takes in place, of a repository that is a folder.
+/// The file that apt uses in place, from a repository that is a folder.
 pub(super) fn in_place(package: &LockedPackage) -> Option<PathBuf> {
     let path = local_path(package.source.as_deref()?)?;
     Some(OsString::from_vec(percent_decode_str(path).collect()).into())

@@ -1,8 +1,8 @@
 //! Packages of the image that do not fit together as they are.
 //!
-//! apt upgrades nothing as long as any installed package lacks something that it needs, which an author may
-//! have removed by force. So apt is shown a status file in which these packages do not need it. They are
-//! left as they are, and named; dpkg, which looks only at what it configures, works with the image's own file.
+//! apt upgrades nothing as long as any installed package lacks something that it needs, which an author may have
+//! removed by force. So we show apt a status file in which these packages do not need it. They are left as they are,
+//! and named; dpkg, which looks only at what it configures, works with the image's own file.
 
 use std::path::{Path, PathBuf};
 
@@ -13,13 +13,13 @@ use super::super::Failure;
 use super::super::process::Echo;
 use super::{STATUS, output, run};
 
-/// Most rounds of asking apt what does not fit: it tells all at once, but for what hides behind an alternative.
+/// Maximum rounds of asking apt what does not fit: it reports all at once, except what hides behind an alternative.
 const ROUNDS: usize = 8;
 
 /// dpkg's status file as apt is to see it.
 #[derive(Debug, Default)]
 pub(super) struct Repaired {
-    /// Where it is, if it is another one than the image's.
+    /// Where it is, if it is not the image's own.
     pub(super) status: Option<PathBuf>,
     /// The packages that do not fit.
     pub(super) misfits: Vec<Misfit>,
@@ -67,12 +67,12 @@ pub(super) fn repair() -> Result<Repaired, Failure> {
         repaired.misfits.extend(complaints.iter().filter_map(misfit));
         repaired.status = Some(file);
     }
-    // What it complains about is another thing: the upgrade will tell.
+    // It complains about something else: the upgrade will tell.
     Ok(Repaired::default())
 }
 
 impl Repaired {
-    /// Options that have apt read this status file.
+    /// Options that make apt read this status file.
     pub(super) fn options(&self) -> Vec<String> {
         let status =
             self.status.iter().map(|file| format!("Dir::State::status={}", file.display()));

@@ -1,7 +1,7 @@
 //! Apply with rpm itself: upgrade from fetched files, without a network.
 //!
 //! rpm alone takes a quarter of dnf's time and touches none of the managers' caches, logs and
-//! histories. What these keep of their own stays right: they find upgraded packages by name, and
+//! histories. The managers' own records stay right: they find upgraded packages by name, and
 //! [`books`] enters new ones.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,17 +31,17 @@ const TRACES: &[Trace] = &[
     Trace::File("var/lib/rpm/.dbenv.lock"),
 ];
 
-/// What Berkeley DB keeps in memory of rpm's database, as files that programs share. They fit the database no more
-/// than the image's own would, which may be there from its making: rpm makes them anew.
+/// Shared files for what Berkeley DB keeps in memory of rpm's database. They match the database no better than the
+/// image's own, which may remain from its build: rpm recreates them.
 const SHARED_MEMORY: [&str; 3] =
     ["/var/lib/rpm/__db.001", "/var/lib/rpm/__db.002", "/var/lib/rpm/__db.003"];
 
-/// Logs of changes that rpm has not yet put into its database. With changes in it before, it is part
+/// Logs of changes that rpm has not yet put into its database. If it held changes before, it is part
 /// of the database; an empty one is a trace.
 const WRITE_AHEAD_LOGS: [&str; 2] =
     ["var/lib/rpm/rpmdb.sqlite-wal", "usr/lib/sysimage/rpm/rpmdb.sqlite-wal"];
 
-/// Upgrades, at this time if one is given; what comes back says what is to be settled afterwards.
+/// Upgrades, at this time if one is given; returns what must be settled afterwards.
 pub(in super::super) fn run(
     manager: RpmManager,
     lock: &Lock,
@@ -91,14 +91,14 @@ pub(in super::super) fn run(
 /// A file of a package, as rpm lists it.
 struct Listed {
     attributes: Attributes,
-    /// Whether the package has only its name: what is there, scripts or programs have made.
+    /// Whether the package has only its name: scripts or programs made what is there.
     is_ghost: bool,
 }
 
 /// The files of packages by package and by path, relative to the root.
 type FileLists = BTreeMap<String, BTreeMap<PathBuf, Listed>>;
 
-/// What rpm is to say of each file; where no file of a package has capabilities, rpm says `(none)`.
+/// What rpm prints about each file; where no file of a package has capabilities, rpm says `(none)`.
 const FILE: &str = "[%{=NAME}\\t%{FILEMODES:octal}\\t%{FILEUSERNAME}\\t%{FILEGROUPNAME}\\t%{FILECAPS}\\t\
                     %{FILEFLAGS:fflags}\\t%{FILENAMES}\\n]";
 
@@ -129,7 +129,7 @@ fn file_lists(names: &BTreeSet<&PackageName>) -> Result<FileLists, Failure> {
 /// The letter of `:fflags` for `%ghost`.
 const GHOST: char = 'g';
 
-/// What rpm is to say of the scripts that have run when a package was installed, a line first that none of them has.
+/// What rpm prints about the scripts that ran when a package was installed, after a line that none of them has.
 const SCRIPTS: &str =
     "\\f%{NAME}\\n%{PRETRANS}\\n%{PREIN}\\n%{POSTIN}\\n%{POSTTRANS}\\n[%{TRIGGERSCRIPTS}\\n]";
 
@@ -143,7 +143,7 @@ fn scripts(names: &BTreeSet<&PackageName>) -> Result<BTreeMap<String, Scripts>, 
 fn query(format: &str, names: &BTreeSet<&PackageName>) -> Result<String, Failure> {
     let mut arguments = vec!["-q", "--queryformat", format];
     arguments.extend(names.iter().map(|name| name.as_str()));
-    // A new dependency is not there before, which rpm calls a failure.
+    // A new dependency is not installed before, which rpm reports as a failure.
     Ok(super::rpm(&arguments, Echo::Hidden)?.stdout)
 }
 
@@ -161,7 +161,7 @@ impl Numbers {
         Self(text.lines().filter_map(number).collect())
     }
 
-    /// rpm gives the files of those that it does not know to root.
+    /// rpm gives the files of unknown ones to root.
     fn of(&self, name: &str) -> u32 {
         self.0.get(name).copied().unwrap_or(0)
     }

@@ -1,7 +1,7 @@
-//! What dnf 5 and zypper keep of their own about why packages are there, in text files.
+//! dnf 5's and zypper's own records, in text files, of why packages are installed.
 //!
 //! rpm does not write there, so a package that came with an upgrade would count as wanted by the
-//! user, and no clean-up would ever take it. dnf 4 keeps the same in a database that nobody else
+//! user, and no clean-up would ever remove it. dnf 4 keeps the same in a database that nobody else
 //! writes to: with it, new packages count as wanted.
 
 use std::collections::BTreeSet;
@@ -17,14 +17,14 @@ use super::write;
 /// dnf 5: `"NAME.ARCHITECTURE" = {reason = "User"}`, sorted, below `[packages]`.
 const REASONS: &str = "/usr/lib/sysimage/libdnf5/packages.toml";
 
-/// zypper: names of packages that came for the sake of others, a line each.
+/// zypper: names of packages installed as dependencies, one per line.
 const AUTOMATIC: &str = "/var/lib/zypp/AutoInstalled";
 
 /// A package that an upgrade has brought.
 struct New<'a> {
     name: &'a PackageName,
     architecture: &'a Architecture,
-    /// What it has taken the place of.
+    /// What it replaces.
     replaces: Option<&'a PackageName>,
 }
 

@@ -1,8 +1,8 @@
 //! rpm's database: read from its bytes, and kept in memory while rpm writes to it.
 //!
-//! rpm waits for the disk after each package that it takes in or out, twenty times for nine packages,
-//! and checks each entry's signature when it lists what is installed. In a container neither is of use:
-//! nobody gets what is half done, and what is installed has come with the image.
+//! rpm waits for the disk after each package that it installs or removes, twenty times for nine packages, and checks
+//! each entry's signature when it lists what is installed. In a container neither is useful: nobody gets a half-done
+//! result, and what is installed came with the image.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ use crate::pkgdb::{Database, rpm};
 use super::super::Failure;
 use super::super::process::Echo;
 
-/// The folder of the files in the space for the agent, which is memory.
+/// The folder of the files in the agent's space, which is memory.
 const MEMORY: &str = "database";
 
 /// What is installed, as far as the database's bytes tell.
@@ -38,8 +38,8 @@ fn file() -> Option<&'static Path> {
     files.find_map(|(_, path)| Some(Path::new(*path)).filter(|path| path.is_file()))
 }
 
-/// Checks that the database which was read is the one that rpm itself takes: images may have it elsewhere, and
-/// copies of it.
+/// Checks that the database which was read is the one that rpm itself uses: images may have it elsewhere, and copies of
+/// it.
 pub(super) fn is_rpms_own() -> Result<(), Failure> {
     let finished = super::rpm(&["--eval", "%{_dbpath}"], Echo::Hidden)?;
     let configured = Path::new(finished.stdout.trim());
@@ -56,7 +56,7 @@ pub(super) fn is_rpms_own() -> Result<(), Failure> {
 pub(super) struct InMemory {
     places: PathBuf,
     memory: PathBuf,
-    /// What the files were.
+    /// The metadata of the original files.
     files: BTreeMap<OsString, Metadata>,
 }
 

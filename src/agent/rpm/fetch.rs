@@ -26,7 +26,7 @@ use super::{ENVIRONMENT, KEYS, holds, installed, keys, output};
 /// Where packages are downloaded to, beside the fetched files.
 const DOWNLOADS: &str = "downloads";
 
-/// Words with which a manager that succeeds says that it has left something out.
+/// Messages with which a manager that succeeds says that it has left something out.
 const LEFT_OUT: [&str; 4] =
     ["will NOT be installed", "are locked", "Skipping packages with", "skipped"];
 
@@ -70,7 +70,7 @@ struct LeftOut {
     repository: Option<String>,
 }
 
-/// What comes of a search for targets that fit together.
+/// The result of a search for targets that fit together.
 struct Parts<'t> {
     /// Those that do.
     reached: Vec<&'t Target>,
@@ -85,7 +85,7 @@ enum Answer {
     Done {
         /// Whether it says that something is missing.
         left_out: bool,
-        /// Its words about a repository that it has done without.
+        /// Its words about a repository that it skipped.
         repository: Option<String>,
     },
     /// No repository has what was asked for.
@@ -186,7 +186,7 @@ impl Fetch<'_> {
             let dead = left.iter().find(|it| output::names(&failure.message, it));
             let may_skip =
                 self.task.on_unreachable == OnUnreachable::Warn && failure.kind.can_be_skipped();
-            // Without any other there is nothing to go on with.
+            // Without any other there is nothing to continue with.
             let Some(dead) = dead.filter(|_| may_skip && left.len() > 1) else {
                 return Err(failure);
             };
@@ -236,7 +236,7 @@ impl Fetch<'_> {
         self.add_halves(&mut parts, targets)?;
         let Parts { reached, downloaded, mut left_out } = parts;
         if reached.len() != downloaded && self.row.reach == Reach::Download {
-            // What was downloaded last was with some too many.
+            // The last download included some too many.
             match self.ask(&reached, None)? {
                 Answer::Done { repository, .. } => left_out.repository = repository,
                 Answer::Absent => {}
@@ -246,7 +246,7 @@ impl Fetch<'_> {
         Ok(left_out)
     }
 
-    /// Adds what fits of the targets, which do not fit as a whole: half of them after the other.
+    /// Adds those targets that fit, one half after the other: as a whole they do not fit.
     fn add_halves<'t>(&self, parts: &mut Parts<'t>, targets: &[&'t Target]) -> Result<(), Failure> {
         let (first, second) = targets.split_at(targets.len() / 2);
         for half in [first, second].into_iter().filter(|half| !half.is_empty()) {
@@ -274,8 +274,8 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// Has the manager download, and understands how that ends. Only a failure whose words are about
-    /// what fits together may be got around.
+    /// Makes the manager download, and understands how that ends. Only a failure whose words are
+    /// about what fits together may be worked around.
     fn ask(&self, targets: &[&Target], lenient: Option<&str>) -> Result<Answer, Failure> {
         let finished = self.call(targets, lenient)?;
         if self.is_success(&finished) {
@@ -300,7 +300,7 @@ impl Fetch<'_> {
         }
     }
 
-    /// The repository that the manager has done without, where it does not say so.
+    /// The repository that the manager skipped without saying so.
     fn unanswered(&self, finished: &Finished) -> Result<Option<String>, Failure> {
         let may_be = output::complains_about_servers(finished);
         let Some(list) = self.row.answering.filter(|_| may_be) else { return Ok(None) };
@@ -341,14 +341,14 @@ impl Fetch<'_> {
             arguments.extend(excludes);
         }
         arguments.extend(lenient.map(ToOwned::to_owned));
-        // Without architectures: those of one name must have one version, and only by the name alone
-        // does dnf follow a package to a new one.
+        // Without architectures: those of one name must have one version, and dnf follows a package
+        // to a new architecture only by its name alone.
         let names: BTreeSet<&PackageName> = targets.iter().map(|target| &target.name).collect();
         arguments.extend(names.into_iter().map(ToString::to_string));
         process::run(self.row.program, &arguments, ENVIRONMENT, Echo::Shown)
     }
 
-    /// Empties the folder of downloads; a manager that upgrades at once has taken them in.
+    /// Empties the folder of downloads; a manager that upgrades at once has installed them.
     fn forget_downloads(&self) -> Result<(), Failure> {
         let folder = &self.downloads;
         let failure = |error| Failure::file("make", folder, &error);
@@ -358,7 +358,7 @@ impl Fetch<'_> {
         std::fs::create_dir_all(folder).map_err(failure)
     }
 
-    /// The downloaded packages, out of whatever folders the manager has put them into.
+    /// The downloaded packages, from whatever folders the manager put them into.
     fn gather(&self) -> Result<Vec<PathBuf>, Failure> {
         let gather = |(name, found): (String, PathBuf)| {
             let path = self.files.join(plain(&name)?);
@@ -373,8 +373,8 @@ impl Fetch<'_> {
         Ok(packages)
     }
 
-    /// Copies of the packages that the manager has upgraded to without downloading them: those of a
-    /// repository that is a folder it takes in place.
+    /// Copies of the packages that the manager has upgraded to without downloading them: it uses
+    /// those of a repository that is a folder in place.
     fn copy_in_place(&self, downloaded: &[PackageFile]) -> Result<Vec<PackageFile>, Failure> {
         let after = installed()?;
         let is_missing = |package: &&InstalledPackage| {
@@ -474,7 +474,7 @@ impl Fetch<'_> {
         Ok(kept.collect())
     }
 
-    /// The packages of which a repository has a newer version now that what can be upgraded is.
+    /// The packages for which a repository has a newer version after all possible upgrades.
     fn outdated(
         &self,
         after: &Database,
@@ -499,8 +499,7 @@ impl Fetch<'_> {
     }
 }
 
-/// The packages of the image that do not fit; they keep nothing else from being upgraded. Without rpm's opinion there
-/// are none.
+/// The packages of the image that do not fit; they prevent no other upgrade. Without rpm's opinion there are none.
 fn misfits() -> Vec<Misfit> {
     // Neither files nor scripts: packages bring scripts of their own for it.
     let arguments =
@@ -509,8 +508,8 @@ fn misfits() -> Vec<Misfit> {
     finished.map(|finished| output::misfits(&finished.stdout)).unwrap_or_default()
 }
 
-/// Whether this is newer than what is installed: where versions are beside each other, tdnf lists newer ones for each
-/// of them.
+/// Whether this is newer than what is installed: where several versions are installed side by side, tdnf lists newer
+/// ones for each of them.
 fn is_newer(listed: &Listed, after: &Database) -> bool {
     let Some(version) = &listed.version else { return true };
     let Some(installed) = after.get(&listed.name, &listed.architecture) else { return false };
@@ -600,7 +599,7 @@ fn package_files_below(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Failu
     Ok(packages)
 }
 
-/// A file's name, which rpm would take for a pattern if it had other signs in it.
+/// A file's name; with other characters in it, rpm would take it for a pattern.
 fn plain(name: &str) -> Result<&str, Failure> {
     let is_plain = |sign: char| sign.is_ascii_alphanumeric() || "._+-~^%:".contains(sign);
     if name.chars().all(is_plain) {

@@ -36,7 +36,7 @@ pub(super) fn exclude(how: Exclude, patterns: &[NamePattern]) -> Result<(), Fail
         Exclude::Configuration(file) => {
             let names: Vec<&str> = patterns.iter().map(NamePattern::as_str).collect();
             let text = std::fs::read_to_string(file).unwrap_or_default();
-            // Of two settings in one section the last one counts.
+            // If a setting is twice in a section, the last one counts.
             let (without, values) = without(&text, &EXCLUDES);
             let all = [values.join(" "), names.join(" ")].join(" ");
             write(Path::new(file), &in_main(&without, &format!("exclude={all}")))
@@ -68,8 +68,7 @@ fn in_main(text: &str, line: &str) -> String {
     format!("{before}[main]\n{line}\n{after}")
 }
 
-/// Takes all holds off, also those in the named folders of repositories, so that the manager lists what they keep
-/// back.
+/// Removes all holds, also those in the named folders of repositories, so that the manager lists what they keep back.
 pub(super) fn lift(named_folders: &[String]) -> Result<(), Failure> {
     for file in super::configuration_files(named_folders) {
         let name = file.display().to_string();
@@ -87,7 +86,7 @@ pub(super) fn lift(named_folders: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes a repository out of what the manager asks.
+/// Keeps the manager from asking a repository.
 pub(super) fn disable(repository: &RpmRepository) -> Result<(), Failure> {
     let file = Path::new(&repository.file);
     let text =

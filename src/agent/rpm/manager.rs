@@ -1,4 +1,4 @@
-//! What the managers on top of rpm differ in: one row each.
+//! How the managers on top of rpm differ: one row each.
 //!
 //! Where the facts come from: `docs/rpm-managers.md`.
 
@@ -8,14 +8,14 @@ use crate::repository::rpm::RpmManager;
 pub(super) struct Row {
     /// The program.
     pub(super) program: &'static str,
-    /// The words that have it fetch upgrades, before names; [`PACKAGES`] in them is the folder to
+    /// The words that make it fetch upgrades, before names; [`PACKAGES`] in them is the folder to
     /// download to. Without names everything is meant.
     pub(super) fetch: &'static [&'static str],
     /// How far that goes.
     pub(super) reach: Reach,
-    /// One more word that has it leave out what cannot be upgraded together with the rest.
+    /// One more word that makes it leave out what cannot be upgraded together with the rest.
     pub(super) lenient: Option<&'static str>,
-    /// Folders of metadata that it would not look behind for newer, even when told to.
+    /// Folders of metadata that it would not refresh, even when told to.
     pub(super) stale: &'static [&'static str],
     /// How it is told what not to touch.
     pub(super) exclude: Exclude,
@@ -23,14 +23,14 @@ pub(super) struct Row {
     pub(super) checks_signatures: bool,
     /// Exit codes besides 0 that are no failure.
     pub(super) successes: &'static [i32],
-    /// The words that have it list the repositories that have answered, where it does not say which have not.
+    /// The words that make it list the repositories that answered, if it does not say which did not.
     pub(super) answering: Option<&'static [&'static str]>,
     /// What it says when no repository has a package.
     pub(super) absent: &'static [&'static str],
     /// Whether it may leave something out without a word.
     pub(super) is_silent: bool,
-    /// The words that have it list the packages that have a newer version, one call or more: where one fails, its
-    /// words may name some.
+    /// The words that make it list the packages that have a newer version, one call or more: if one fails, its words
+    /// may name some.
     pub(super) lists: &'static [&'static [&'static str]],
     /// The form of these lists.
     pub(super) listing: Listing,
@@ -39,12 +39,12 @@ pub(super) struct Row {
 /// Stands for the folder of downloaded packages.
 pub(super) const PACKAGES: &str = "{packages}";
 
-/// How far a manager goes when it is to fetch upgrades.
+/// How far a manager goes when asked to fetch upgrades.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
     /// It downloads them.
     Download,
-    /// It upgrades, since it knows no other way; in fetch's root, which is thrown away.
+    /// It upgrades, since it has no other way; in fetch's root, which is thrown away.
     Upgrade,
 }
 
@@ -97,7 +97,7 @@ const DNF4: Row = Row {
         // `--downloadonly` ends before dnf refuses a package that may be of another module stream.
         "--setopt=tsflags=test",
         "--setopt=destdir={packages}",
-        // It writes the names of all packages there are into a database, for the sake of a shell.
+        // It writes the names of all packages into a database, for shell completion.
         "--disableplugin=generate_completion_cache",
     ],
     reach: Reach::Download,
@@ -165,7 +165,7 @@ const MICRODNF: Row = Row {
     answering: None,
     absent: &["No package matches"],
     is_silent: true,
-    // It has no list: the one tells what is possible, the other fails over the rest and says of what.
+    // It has no list: the first shows what is possible, the second fails on the rest and says on what.
     lists: &[&["upgrade", "--assumeno", "--nobest"], &["upgrade", "--assumeno", "--best"]],
     listing: Listing::Table,
 };
@@ -177,7 +177,7 @@ const TDNF: Row = Row {
     lenient: Some("--skip-broken"),
     stale: &[],
     exclude: Exclude::Option,
-    // It takes a package without a signature for one that needs none (`TDNFGPGCheckPackage`).
+    // It treats a package without a signature as one that needs none (`TDNFGPGCheckPackage`).
     checks_signatures: false,
     successes: &[],
     answering: None,
@@ -194,7 +194,7 @@ const YUM: Row = Row {
         "-y",
         // It has no `--refresh`.
         "--setopt=metadata_expire=0",
-        // Else it takes the packages of a repository that is a folder in place.
+        // Otherwise it uses the packages of a repository that is a folder in place.
         "--setopt=keepcache=1",
         "--downloadonly",
         "--downloaddir={packages}",

@@ -1,7 +1,7 @@
 //! rpm, and the managers that resolve and download for it.
 //!
-//! The image's manager chooses and downloads; rpm itself takes the packages in, in fetch only into
-//! the database of the root that is thrown away, which tells what will change, and in apply for good.
+//! The image's manager chooses and downloads; rpm itself installs the packages: in fetch only into
+//! the database of the root that is thrown away, which shows what will change, and in apply for good.
 
 pub(super) mod apply;
 mod books;
@@ -38,7 +38,7 @@ fn rpm(arguments: &[&str], echo: Echo) -> Result<Finished, Failure> {
     rpm_at(None, arguments, echo)
 }
 
-/// Runs rpm, which takes this for the time if one is given, in seconds since 1970.
+/// Runs rpm, with this as the current time if one is given, in seconds since 1970.
 fn rpm_at(time: Option<i64>, arguments: &[&str], echo: Echo) -> Result<Finished, Failure> {
     let time = time.map(|seconds| seconds.to_string());
     let time = time.as_deref().map(|seconds| ("SOURCE_DATE_EPOCH", seconds));
@@ -47,7 +47,7 @@ fn rpm_at(time: Option<i64>, arguments: &[&str], echo: Echo) -> Result<Finished,
     process::run("rpm", &arguments, &environment, echo)
 }
 
-/// What is installed: as rpm itself says where its database's bytes do not tell.
+/// What is installed: from the database's bytes, or from rpm itself if they do not tell.
 fn installed() -> Result<Database, Failure> {
     if let Some(database) = database::read() {
         return Ok(database);
@@ -70,8 +70,7 @@ pub(super) fn list() -> Result<(), Failure> {
     write(Path::new(&format!("{}{}", path::OUT, path::LIST_IN_OUT)), &installed_lines()?)
 }
 
-/// The files that configure the managers, as far as the image has them; those of the named folders of repositories
-/// come last.
+/// The files that configure the managers and that the image has; those of the named folders of repositories come last.
 fn configuration_files(named_folders: &[String]) -> Vec<PathBuf> {
     let files = FILES.iter().map(PathBuf::from).filter(|path| path.is_file());
     let named = named_folders.iter().map(|folder| (folder.as_str(), REPOSITORIES));
@@ -79,7 +78,7 @@ fn configuration_files(named_folders: &[String]) -> Vec<PathBuf> {
     files.chain(folders.flat_map(|(folder, ending)| files_in(folder, ending))).collect()
 }
 
-/// The files of a folder whose names end so, sorted.
+/// The files of a folder whose names have this ending, sorted.
 fn files_in(folder: &str, ending: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let paths = entries.map(|entry| entry.path());
@@ -115,8 +114,8 @@ fn configuration(manager: RpmManager) -> Result<RpmConfiguration, Failure> {
     }
 }
 
-/// What packages' signatures must be. Where only some repositories want them, we cannot tell which
-/// packages are theirs: the manager does, if it checks at all when it downloads.
+/// What packages' signatures must be. If only some repositories require them, we cannot tell which
+/// packages are theirs: the manager can, if it checks at all when it downloads.
 fn signature(manager: RpmManager, configuration: &RpmConfiguration) -> Signature {
     match configuration.signatures() {
         Signatures::Mixed if Row::of(manager).checks_signatures => Signature::CheckedByManager,

@@ -1,4 +1,4 @@
-//! What the managers and rpm say, by what it means.
+//! Messages of the managers and rpm, by meaning.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::super::process::Finished;
 use super::super::words::{self, Meaning};
 use super::manager::Listing;
 
-/// Words by what they mean; the first row that matches decides.
+/// Words by meaning; the first matching row decides.
 const MEANINGS: &[Meaning] = &[
     (
         AgentFailure::NoSpace,
@@ -89,13 +89,12 @@ const MEANINGS: &[Meaning] = &[
     ),
 ];
 
-/// Words about one server of perhaps several: where what does not fit together is told as well, another one has
-/// answered.
+/// Messages about one server of perhaps several: if they also say what does not fit together, another one has answered.
 const OF_A_SERVER: &[Meaning] =
     &[(AgentFailure::Unreachable, &["Curl error", "Could not resolve host"])];
 
-/// Words of managers that succeed without a repository which does not answer, because the image says they may
-/// (`skip_if_unavailable`), or that they know nothing of.
+/// Messages of managers that succeed without a repository that does not answer, because the image allows it
+/// (`skip_if_unavailable`), or that they do not know.
 const UNANSWERED: [&str; 6] = [
     "Skipping refresh of",
     "Ignoring repositories:",
@@ -106,7 +105,7 @@ const UNANSWERED: [&str; 6] = [
     "failed loading '",
 ];
 
-/// Words of lines that tell why something cannot be upgraded.
+/// Words of lines that say why something cannot be upgraded.
 const REASONS: [&str; 6] = [
     "conflicts with",
     "conflicting requests",
@@ -116,16 +115,16 @@ const REASONS: [&str; 6] = [
     "No available modular metadata",
 ];
 
-/// Beginnings of lines that tell why a program has failed.
+/// Prefixes of lines that say why a program failed.
 const ERRORS: [&str; 6] = ["Error: ", "error: ", "Problem: ", "Error(", "Failed to ", "package "];
 
-/// The kind of failure that a program's words mean, if they mean one.
+/// The kind of failure that a program's output indicates, if any.
 pub(super) fn meaning(finished: &Finished) -> Option<AgentFailure> {
     words::meaning(MEANINGS, finished)
         .or_else(|| words::meaning(OF_A_SERVER, finished).filter(|_| reason(finished).is_none()))
 }
 
-/// The failure that a program's words mean.
+/// The failure that a program's output indicates.
 pub(super) fn failure(program: &str, finished: &Finished) -> Failure {
     let kind = meaning(finished).unwrap_or(AgentFailure::PackageManager);
     let meanings = MEANINGS.iter().chain(OF_A_SERVER).filter(|(meant, _)| *meant == kind);
@@ -137,18 +136,18 @@ pub(super) fn failure(program: &str, finished: &Finished) -> Failure {
     Failure::new(kind, format!("{program} failed: {because}"))
 }
 
-/// Whether all that rpm complains about are scripts whose packages were installed all the same.
+/// Whether rpm complains only about scripts whose packages were installed anyway.
 pub(super) fn is_about_scripts_only(finished: &Finished) -> bool {
     let warns = |line: &str| line.starts_with("warning: ") && line.contains("scriptlet failed");
     lines(finished).any(warns) && !lines(finished).any(|line| line.starts_with("error: "))
 }
 
-/// The line of a manager about a repository that it has done without.
+/// A manager's line about a repository that it skipped.
 pub(super) fn unanswered(finished: &Finished) -> Option<&str> {
     lines(finished).find(|line| UNANSWERED.iter().any(|words| line.contains(words)))
 }
 
-/// Whether words are about a repository: they have its name for the manager, or where it is.
+/// Whether words are about a repository: they contain the manager's name for it, or where it is.
 pub(super) fn names(words: &str, repository: &RpmRepository) -> bool {
     let is_of_name = |sign: char| sign.is_ascii_alphanumeric() || "_.-".contains(sign);
     let by_id = words.match_indices(&repository.id).any(|(start, found)| {
@@ -161,8 +160,8 @@ pub(super) fn names(words: &str, repository: &RpmRepository) -> bool {
     by_id || addresses.filter(|address| !address.is_empty()).any(|address| words.contains(address))
 }
 
-/// The packages of which `rpm --verify` says that they lack what they need, or do not go with another one: below a
-/// line for each package, or on it (before rpm 4.15).
+/// The packages that lack what they need, or conflict with another one, according to `rpm --verify`: below a line for
+/// each package, or on it (before rpm 4.15).
 pub(super) fn misfits(verify: &str) -> Vec<Misfit> {
     const START: &str = "Unsatisfied dependencies for ";
     let mut name: Option<PackageName> = None;
@@ -200,9 +199,9 @@ pub(super) fn damage(verbose: &str) -> Option<&str> {
     verbose.lines().map(str::trim).find(|line| line.contains(": BAD"))
 }
 
-/// What tells first why packages cannot be upgraded; nothing when the failure is another one.
+/// The first line that says why packages cannot be upgraded; nothing if the failure is another one.
 pub(super) fn reason(finished: &Finished) -> Option<String> {
-    // yum explains at length before that what may be.
+    // Before that, yum explains at length what may be.
     let is_multilib = |line: &&str| line.contains("Protected multilib versions: ");
     let telling = |line: &&str| REASONS.iter().any(|word| line.contains(word));
     let is_problem = |line: &&str| line.contains("Problem") || after_number(line).is_some();
@@ -245,7 +244,7 @@ fn after_number(line: &str) -> Option<&str> {
     number.bytes().all(|byte| byte.is_ascii_digit()).then_some(rest)
 }
 
-/// Whether a reason is about a package: its name stands there alone or with a version behind it.
+/// Whether a reason is about a package: its name occurs alone or followed by a version.
 pub(super) fn is_about(reason: &str, name: &PackageName) -> bool {
     let is_of_name = |sign: char| sign.is_ascii_alphanumeric() || "_+.-".contains(sign);
     reason.match_indices(name.as_str()).any(|(start, found)| {
@@ -264,7 +263,7 @@ fn lines(finished: &Finished) -> impl Iterator<Item = &str> {
 /// Whether each file has a good signature of a key that the image trusts, in the words of `rpm -Kv`:
 /// a line for the file, and one more, indented, for each thing that was checked.
 ///
-/// The exit code tells not enough: it is 0 for a file without a signature.
+/// The exit code is not enough: it is 0 for a file without a signature.
 pub(super) fn unsigned(verbose: &str) -> Vec<&str> {
     let mut files: Vec<(&str, bool)> = Vec::new();
     for line in verbose.lines() {
@@ -298,7 +297,7 @@ struct JsonPackage {
     evr: Option<String>,
 }
 
-/// Reads a list of packages that have a newer version. What is no package is passed over.
+/// Reads a list of packages that have a newer version, skipping what is not a package.
 pub(super) fn listed(listing: Listing, text: &str) -> Vec<Listed> {
     let package = |name: &str, architecture: &str| {
         let (name, architecture) = (name.parse().ok()?, architecture.parse().ok()?);
@@ -344,7 +343,7 @@ pub(super) fn package(word: &str) -> Option<(PackageName, Architecture, Version)
     Some((name.parse().ok()?, architecture.parse().ok()?, version))
 }
 
-/// The value of an attribute of the tag that the text is the rest of.
+/// The value of an attribute, from the rest of its tag.
 fn attribute<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
     let tag = tag.split('>').next()?;
     let (_, rest) = tag.split_once(&format!(" {name}=\""))?;

@@ -1,4 +1,4 @@
-//! Package files: what they are, whose signature they carry, and how rpm takes them in.
+//! Package files: what they are, who signed them, and how rpm installs them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use super::super::Failure;
 use super::super::process::Echo;
 use super::output;
 
-/// How packages are verified again whatever the image's own rpm is set to (rpm's `macros`,
-/// `_pkgverify_level`): digests and signatures. rpm would take a package without a signature.
+/// Has packages verified again, whatever the image's own rpm is set to (rpm's `macros`,
+/// `_pkgverify_level`): digests and signatures. rpm would accept a package without a signature.
 const VERIFY_ALL: [&str; 2] = ["--define", "_pkgverify_level all"];
 
 /// A package file.
@@ -25,7 +25,7 @@ pub(super) struct PackageFile {
     pub(super) package: InstalledPackage,
     /// What it provides.
     provides: Vec<String>,
-    /// The packages whose place it takes.
+    /// The packages it replaces.
     pub(super) obsoletes: Vec<PackageName>,
 }
 
@@ -47,7 +47,7 @@ pub(super) enum Signature {
     CheckedByManager,
 }
 
-/// The name that a package's file has by custom (rpm's `_build_name_fmt`), which leaves out the epoch.
+/// The customary name of a package's file (rpm's `_build_name_fmt`), which leaves out the epoch.
 pub(super) fn name_of(package: &InstalledPackage) -> String {
     let InstalledPackage { name, architecture, version, .. } = package;
     let version = version.as_str();
@@ -148,14 +148,14 @@ fn keep_key(key: &Path, keys: &Path) -> Result<(), Failure> {
     super::keys::keep(keys, &bytes)
 }
 
-/// Has rpm trust a key, as from this time on if one is given, in seconds since 1970.
+/// Makes rpm trust a key, from this time on if one is given, in seconds since 1970.
 pub(super) fn import(key: &Path, time: Option<i64>) -> Result<(), Failure> {
     let arguments = ["--import", &key.display().to_string()];
     let finished = super::rpm_at(time, &arguments, Echo::Hidden)?;
     if finished.is_success() { Ok(()) } else { Err(output::failure("rpm --import", &finished)) }
 }
 
-/// How rpm takes packages in.
+/// How rpm installs packages.
 pub(super) struct Transaction<'a> {
     /// How the image is set up.
     pub(super) configuration: &'a RpmConfiguration,
@@ -163,12 +163,12 @@ pub(super) struct Transaction<'a> {
     pub(super) signature: Signature,
     /// More of rpm's options.
     pub(super) options: &'a [&'a str],
-    /// What rpm writes down as the time of the installation, in seconds since 1970, instead of now.
+    /// What rpm records as the installation time, in seconds since 1970, instead of now.
     pub(super) time: Option<i64>,
 }
 
-/// Has rpm take the packages in: all as upgrades, but those of which versions are installed beside
-/// each other as additions, because an upgrade would remove the others.
+/// Makes rpm install the packages: all as upgrades, but those with several versions side by side as
+/// additions, because an upgrade would remove the others.
 pub(super) fn transact(
     files: &[PackageFile],
     transaction: &Transaction<'_>,
@@ -176,7 +176,7 @@ pub(super) fn transact(
     let is_addition = |file: &&PackageFile| {
         transaction.configuration.is_install_only(&file.package.name, &file.provides)
     };
-    // rpm makes this folder where it is not there, and the image's may be gone for a reason.
+    // rpm creates this folder if it is missing, and the image may lack it for a reason.
     let temporary = format!("_tmppath {}", path::WORK);
     let (additions, upgrades): (Vec<&PackageFile>, Vec<_>) = files.iter().partition(is_addition);
     for (mode, files) in [("-Uv", upgrades), ("-iv", additions)] {
@@ -192,7 +192,7 @@ pub(super) fn transact(
         let spelled = spell(files.iter().map(|file| &file.path));
         arguments.extend(spelled.iter().map(String::as_str));
         let finished = super::rpm_at(transaction.time, &arguments, Echo::Shown)?;
-        // rpm 6 tells a script that failed once its package was in by its exit code, as rpm 4 does not.
+        // Unlike rpm 4, rpm 6 reports in its exit code a script that failed once its package was installed.
         if !finished.is_success() && !output::is_about_scripts_only(&finished) {
             return Err(output::failure("rpm", &finished));
         }

@@ -6,12 +6,12 @@
 //! * Page 0 describes the file. Every other page has a head of 26 bytes: previous and next page, number of
 //!   items, type. Pages of no type are free.
 //! * Items lie at the end of a hash page, the first one last, each from its own offset to that of the item
-//!   before; the offsets follow the head. Keys and values take turns.
+//!   before; the offsets follow the head. Keys and values alternate.
 //! * A value that is too long for a page lies in a chain of overflow pages; its item says where and how
 //!   long.
 //!
-//! Keys are the numbers of packages; under number 0 rpm keeps the highest one. Where in the hash a package
-//! lies is of no use here, so the pages are read one after the other.
+//! Keys are the numbers of packages; under number 0 rpm keeps the highest one. Where in the hash a package lies does
+//! not matter here, so the pages are read one after the other.
 
 use super::blob::{Allowance, Blob, Overlap};
 use super::integer::ByteOrder;
@@ -32,7 +32,7 @@ const OVERFLOW_ITEM: u8 = 3;
 /// Why a Berkeley DB cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BdbError {
-    /// Its pages are not of a size that there is.
+    /// Its page size does not exist.
     #[error("impossible page size: {size}")]
     PageSize {
         /// The size.
@@ -75,7 +75,7 @@ pub enum BdbError {
         /// The last page.
         page: usize,
     },
-    /// Packages lie on each other.
+    /// Packages overlap.
     #[error(transparent)]
     Overlap(#[from] Overlap),
 }

@@ -1,6 +1,6 @@
 //! What all three formats store: one blob of bytes per package, cut into pieces where pages end.
 
-/// The least bytes of a header: its introduction and an entry of its index.
+/// Minimum number of bytes of a header: its introduction and an entry of its index.
 const SHORTEST: usize = 24;
 
 /// More bytes of blobs than the file has bytes.
@@ -22,7 +22,7 @@ pub(super) struct Blob<'a> {
 }
 
 impl<'a> Blob<'a> {
-    /// Adds what is still missing from the beginning of `bytes`; the rest of them is not the blob's.
+    /// Adds what is still missing from the beginning of `bytes`; the rest does not belong to the blob.
     pub(super) fn add(&mut self, bytes: &'a [u8]) {
         let (piece, _) = bytes.split_at(bytes.len().min(self.missing));
         self.missing -= piece.len();
@@ -34,7 +34,7 @@ impl<'a> Blob<'a> {
         self.missing
     }
 
-    /// Writes the whole blob to `buffer`, whose former content goes.
+    /// Writes the whole blob to `buffer`, replacing its former content.
     pub(super) fn copy_to(&self, buffer: &mut Vec<u8>) {
         buffer.clear();
         for piece in &self.pieces {
@@ -56,7 +56,7 @@ impl Allowance {
     }
 
     /// A blob of `length` bytes, none of which is there yet. One that is too short for a header counts like the
-    /// shortest, or a page could name it for nothing.
+    /// shortest, or a page could name it for free.
     pub(super) fn blob<'a>(&mut self, length: usize) -> Result<Blob<'a>, Overlap> {
         let error = Overlap { length: self.length };
         self.left = self.left.checked_sub(length.max(SHORTEST)).ok_or(error)?;

@@ -9,7 +9,7 @@ use crate::pkgdb::{Database, InstalledPackage};
 /// of rpm 4 and 6 know it.
 pub const FIELDS: &str = "%{NAME}\\t%{EPOCHNUM}\\t%{VERSION}\\t%{RELEASE}\\t%{ARCH}\\t%{SOURCERPM}";
 
-/// What rpm writes for a value that a package has not.
+/// What rpm writes for a value that a package lacks.
 const NONE: &str = "(none)";
 
 /// Reads lines in the form of [`FIELDS`]. Keys are left out.

@@ -3,12 +3,12 @@
 //! All three hold the same: one [`Header`] per installed package. They are told apart by how they begin.
 //! What is not obvious:
 //!
-//! * A name may be there several times for one architecture: kernels are installed beside each other.
+//! * A name may be there several times for one architecture: kernels are installed side by side.
 //! * The keys whose signatures rpm trusts may be there too, as packages named `gpg-pubkey`. They have no
 //!   files, no architecture and no updates, so [`parse`] leaves them out; [`for_each_header`] does not.
 //! * rpm writes its sqlite database through a write-ahead log. After a transaction the log is empty or
-//!   gone; where a file `rpmdb.sqlite-wal` of some length lies beside the database, its last changes are
-//!   in there and not in what is read here.
+//!   gone; if a file `rpmdb.sqlite-wal` of some length lies beside the database, the last changes are in
+//!   that file and not in what is read here.
 
 mod bdb;
 mod blob;
@@ -102,7 +102,7 @@ pub enum RpmDatabaseError {
     /// An entry does not say which package it is about.
     #[error("rpm database: a package has no NAME")]
     NoName,
-    /// A package has no name that can be one.
+    /// A package has no valid name.
     #[error("rpm database: {0}")]
     Name(#[source] PackageError),
     /// A package lacks a value.
@@ -193,7 +193,7 @@ fn package(header: &Header<'_>) -> Result<Option<InstalledPackage>, RpmDatabaseE
     facts.package(name).map(Some)
 }
 
-/// What rpm knows of a package beside its name.
+/// What rpm knows about a package besides its name.
 struct Facts<'a> {
     epoch: u32,
     version: &'a str,
@@ -226,10 +226,10 @@ impl Facts<'_> {
     }
 }
 
-/// `name-version-release.src.rpm`, or `.nosrc.rpm` where the sources may not be given away.
+/// `name-version-release.src.rpm`, or `.nosrc.rpm` if the sources may not be distributed.
 ///
-/// A file name has no epoch. That of the source package is the one of the binary package, but for the few
-/// specs that give a subpackage one of its own.
+/// A file name has no epoch. That of the source package is the one of the binary package, except for the few specs that
+/// give a subpackage one of its own.
 fn parse_source(file: &str, epoch: u32) -> Option<SourcePackage> {
     let text = file.strip_suffix(".rpm")?;
     let text = text.strip_suffix(".src").or_else(|| text.strip_suffix(".nosrc"))?;

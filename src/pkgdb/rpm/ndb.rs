@@ -1,7 +1,7 @@
 //! rpm's own format «ndb»: the file `Packages.db`.
 //!
-//! There is no description of it but rpm's source (`lib/backend/ndb/rpmpkg.c`). All numbers have the least
-//! significant byte first; blocks have 16 bytes, pages 4096.
+//! Its only description is rpm's source (`lib/backend/ndb/rpmpkg.c`). All numbers have the least significant byte
+//! first; blocks have 16 bytes, pages 4096.
 //!
 //! * Header, two blocks: `RpmP`, version, generation, number of slot pages, next package index.
 //! * Slots, one block each, up to the end of the slot pages: `Slot`, package index, first block, number of
@@ -9,7 +9,7 @@
 //! * A package: `BlbS`, package index, time, length; then its header, padding, and as the last twelve bytes
 //!   of its last block a checksum, the length again and `BlbE`.
 //!
-//! As rpm does when it reads, the checksum (Adler-32) is not looked at.
+//! Like rpm when it reads, we ignore the checksum (Adler-32).
 
 use super::blob::{Allowance, Blob, Overlap};
 use super::integer::ByteOrder::Little;
@@ -28,7 +28,7 @@ const END: usize = 12;
 /// Why an ndb database cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NdbError {
-    /// A version of the format that nobody has seen.
+    /// An unknown version of the format.
     #[error("unknown version {version}")]
     Version {
         /// The version.
@@ -56,7 +56,7 @@ pub enum NdbError {
         /// Where the package should begin.
         block: usize,
     },
-    /// Packages lie on each other.
+    /// Packages overlap.
     #[error(transparent)]
     Overlap(#[from] Overlap),
 }

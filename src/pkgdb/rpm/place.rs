@@ -21,6 +21,6 @@ pub const DATABASES: [(&str, [(&str, &str); 3]); 2] = [
     ),
 ];
 
-/// What the log of a database in sqlite's format is called besides its name. With something in it, the
-/// database's own bytes do not tell everything.
+/// Suffix of the name of the log of a database in sqlite's format. If the log is not empty, the database's own bytes do
+/// not tell everything.
 pub const LOG: &str = "-wal";

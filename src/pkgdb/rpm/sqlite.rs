@@ -2,15 +2,15 @@
 //!
 //! Written from sqlite's «Database File Format». Numbers have the most significant byte first.
 //!
-//! * The first hundred bytes describe the file. Page 1 is the root of the schema, a table as every other:
+//! * The first hundred bytes describe the file. Page 1 is the root of the schema, a table like every other:
 //!   a tree of pages, with the rows on the leaves.
 //! * A row is a record: the length of its head, the types of its columns, their values. What is too long
-//!   for its page goes on in a chain of overflow pages.
+//!   for its page continues in a chain of overflow pages.
 //! * `Packages` has the columns `hnum`, which is the row's own number and therefore empty, and `blob`, the
 //!   header.
 //!
-//! Crates were looked at: `rusqlite` brings the C library, `sqlite-rs` 0.3 calls itself under development,
-//! `sqlite-core` 0.10 a prototype for forensics. What is needed here is one walk of one table.
+//! We looked at crates: `rusqlite` brings the C library, `sqlite-rs` 0.3 calls itself under development, `sqlite-core`
+//! 0.10 a prototype for forensics. We need only one walk of one table.
 
 use super::blob::{Allowance, Blob, Overlap};
 use super::integer::ByteOrder::Big;
@@ -22,7 +22,7 @@ const TABLE: &[u8] = b"Packages";
 const INNER_PAGE: u8 = 5;
 const LEAF_PAGE: u8 = 13;
 
-/// sqlite itself needs so many bytes of a page.
+/// sqlite itself needs this many bytes of a page.
 const LEAST_USABLE: usize = 480;
 
 /// Why a sqlite database cannot be read.
@@ -34,12 +34,12 @@ pub enum SqliteError {
         /// How many it has.
         length: usize,
     },
-    /// Its pages are not of a size that there is.
+    /// Its page size does not exist.
     #[error("impossible page size: {size}, of which {reserved} reserved")]
     PageSize {
         /// The size.
         size: usize,
-        /// How much of a page belongs to nobody.
+        /// How much of a page is reserved.
         reserved: usize,
     },
     /// A page that is referred to is not there.
@@ -72,7 +72,7 @@ pub enum SqliteError {
     /// It is a database of something else.
     #[error("there is no table `Packages`")]
     NoTable,
-    /// Packages lie on each other.
+    /// Packages overlap.
     #[error(transparent)]
     Overlap(#[from] Overlap),
 }
@@ -126,7 +126,7 @@ fn header_range<'a>(row: &Row<'a>) -> Option<(&'a [u8], usize)> {
     let mut record = Record::of(row.local)?;
     record.next()?;
     let (kind, _) = varint(record.types)?;
-    // Even types from 12 on are blobs; there is nothing behind this one.
+    // Even types from 12 on are blobs; nothing follows this one.
     let length = kind.checked_sub(12).filter(|double| double % 2 == 0)? / 2;
     let length = usize::try_from(length).ok()?;
     let before = row.local.len().checked_sub(record.values.len())?;
@@ -148,7 +148,7 @@ struct Row<'a> {
     length: usize,
     /// As much of the record as lies on the leaf.
     local: &'a [u8],
-    /// The page where the record goes on.
+    /// The page where the record continues.
     overflow: Option<usize>,
 }
 

@@ -1,8 +1,8 @@
 //! The form of the configuration: sections of `name=value`, as dnf's and yum's manuals (dnf.conf(5),
 //! yum.conf(5)) and zypp.conf(5) describe it, and as the managers' parsers read it.
 //!
-//! What is not obvious: a line that begins with white space goes on with the value before it, and a comment
-//! ends at its line, so one may stand between a value and its continuation. A section begins in any column.
+//! What is not obvious: a line that begins with white space continues the value before it, and a comment ends at its
+//! line, so one may stand between a value and its continuation. A section begins in any column.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ pub(super) type Section = BTreeMap<String, String>;
 
 /// How a manager reads what the manuals leave open.
 pub(super) struct Form {
-    /// What stands between a name and its value.
+    /// What separates a name from its value.
     separators: &'static [char],
     /// Whether names are the same in upper and lower case.
     ignores_case: bool,
@@ -20,9 +20,9 @@ pub(super) struct Form {
     assigns_indented: bool,
     /// What begins a comment after white space in a value's first line; else it is part of the value.
     comment: Option<char>,
-    /// Whether quotes around a value are no part of it.
+    /// Whether quotes around a value are not part of it.
     unquotes: bool,
-    /// The section whose values hold in all others of its file.
+    /// The section whose values apply to all others of its file.
     defaults: Option<&'static str>,
 }
 
@@ -72,10 +72,10 @@ impl Form {
     }
 }
 
-/// The sections of a file by name; parts of one section are joined, of two values for one name the last holds.
+/// The sections of a file by name; parts of one section are joined, of two values for one name the last wins.
 ///
-/// What is neither a section's beginning nor an assignment says nothing to the managers, or stops them; here it
-/// is passed over. So is what is not UTF-8: nothing that counts is written in it.
+/// What is neither a section's beginning nor an assignment says nothing to the managers, or stops them; here it is
+/// skipped. So is what is not UTF-8: nothing that counts is written in it.
 pub(super) fn parse(bytes: &[u8], form: &Form) -> BTreeMap<String, Section> {
     let mut sections: BTreeMap<String, Section> = BTreeMap::new();
     let mut section = String::new();
@@ -126,7 +126,7 @@ fn is_plain((name, _): &(String, String)) -> bool {
     !name.contains([':', '/', '?', '|', ',', '\\'])
 }
 
-/// What some editors of Windows begin a file with.
+/// What some Windows editors put at the beginning of a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What is said about one thing in several places, the weakest first.
@@ -139,28 +139,28 @@ impl Values {
         self.0.push(section);
     }
 
-    /// The value that holds.
+    /// The value that counts.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().rev().find_map(|section| section.get(key)).map(String::as_str)
     }
 
-    /// Yes or no; nothing when it is not said, or in no word that means either.
+    /// Yes or no; nothing if it is not set, or set to a word that means neither.
     pub(super) fn is_on(&self, key: &str) -> Option<bool> {
         boolean(self.get(key)?)
     }
 
-    /// No where the value is a plain no; nothing when it is not said.
+    /// Yes unless the value is a plain no; nothing if it is not set.
     pub(super) fn is_on_in_doubt(&self, key: &str) -> Option<bool> {
         Some(boolean(self.get(key)?).unwrap_or(true))
     }
 
-    /// The elements of the value that holds.
+    /// The elements of the value that counts.
     pub(super) fn list(&self, key: &str) -> Vec<String> {
         self.get(key).map(|value| words(value).collect()).unwrap_or_default()
     }
 
-    /// The elements of all values of these names. As dnf.conf(5) says of such lists, one that begins with a
-    /// comma forgets what was before it.
+    /// The elements of all values of these names. As dnf.conf(5) says of such lists, one that begins with a comma
+    /// discards what was before it.
     pub(super) fn appended(&self, keys: &[&str]) -> Vec<String> {
         let mut elements = Vec::new();
         let values =

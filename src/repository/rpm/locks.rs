@@ -7,7 +7,7 @@
 //! | zypper | `locks` | locks(5) of libzypp |
 //! | tdnf | `locks.d/*.conf` | tdnf's wiki, «Configuration Options» |
 //!
-//! A lock that leaves room for another version holds nothing here: the manager itself heeds it.
+//! A lock that allows another version holds nothing here: the manager itself obeys it.
 
 use crate::glob;
 use crate::pkgdb::InstalledPackage;
@@ -32,7 +32,7 @@ pub(super) enum Lock {
         text: String,
         /// How a name fits the text.
         fit: Fit,
-        /// Whether `A` is another letter than `a`.
+        /// Whether `A` and `a` are different letters.
         case_sensitive: bool,
         /// Only those of this architecture.
         architecture: Option<String>,
@@ -116,9 +116,9 @@ pub(super) fn versionlock_list(bytes: &[u8]) -> Vec<Lock> {
     kept.map(|line| Lock::Spelled(line.to_owned())).collect()
 }
 
-/// dnf 5's file. Of TOML it has `[[packages]]` with a `name`, and `[[packages.conditions]]` with `key`,
-/// `comparator` and `value`, all strings that dnf 5 itself writes on lines of their own; for these a reader of
-/// TOML would outweigh the rest of this module.
+/// dnf 5's file. Of TOML it has `[[packages]]` with a `name`, and `[[packages.conditions]]` with `key`, `comparator`
+/// and `value`, all strings that dnf 5 itself writes on lines of their own; a TOML parser for these would outweigh the
+/// rest of this module.
 pub(super) fn versionlock_toml(bytes: &[u8]) -> Vec<Lock> {
     let mut locks = Vec::new();
     let mut name = None;
@@ -199,7 +199,7 @@ fn zypp_lock(stanza: &[(&str, &str)]) -> Vec<Lock> {
     names.into_iter().map(lock).collect()
 }
 
-/// tdnf's files: a name a line.
+/// tdnf's files: one name per line.
 pub(super) fn tdnf_locks(bytes: &[u8]) -> Vec<Lock> {
     let names = entries(bytes).flat_map(str::split_ascii_whitespace);
     names

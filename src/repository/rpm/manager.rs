@@ -1,4 +1,4 @@
-//! Where each manager looks for what, and what it makes of silence.
+//! Where each manager looks for what, and what it does by default.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,10 +21,10 @@ pub const FILES: &[&str] = &[
     "/usr/etc/zypp/zypp.conf",
 ];
 
-/// How the names of files end that name repositories.
+/// Suffix of the names of files that name repositories.
 pub const REPOSITORIES: &str = ".repo";
 
-/// Every folder whose files one of the managers may be configured by, and how the names of these files end.
+/// Every folder whose files one of the managers may be configured by, and the suffix of these files.
 pub const FOLDERS: &[(&str, &str)] = &[
     ("/etc/distro.repos.d", REPOSITORIES),
     ("/etc/dnf/libdnf5.conf.d", ".conf"),
@@ -57,7 +57,7 @@ pub enum RpmManager {
     Dnf5,
     /// dnf's small sibling in images without Python.
     Microdnf,
-    /// Photon, Azure Linux and its forerunner Mariner.
+    /// Photon, Azure Linux and its predecessor Mariner.
     Tdnf,
     /// yum 3: RHEL 7, Amazon Linux 2. Later ones are links to dnf.
     Yum,
@@ -83,7 +83,7 @@ impl RpmManager {
 pub(super) struct Places {
     /// How it reads them.
     pub(super) form: &'static Form,
-    /// The main configuration, the weakest first. Of files with one name in one layer the last counts.
+    /// The main configuration, the weakest first. Of files with the same name in one layer the last counts.
     pub(super) main: &'static [&'static [&'static str]],
     /// The repositories, in the order in which they are read, unless the main configuration names other folders.
     pub(super) repositories: &'static [&'static str],
@@ -91,7 +91,7 @@ pub(super) struct Places {
     pub(super) services: &'static [&'static str],
     /// What outweighs the repositories' own values; one layer.
     pub(super) overrides: &'static [&'static str],
-    /// The image's own variables, a file each; likewise one layer.
+    /// The image's own variables, one file each; likewise one layer.
     pub(super) variables: &'static [&'static str],
     /// The packages that are kept as they are.
     pub(super) locks: Locks,
@@ -101,7 +101,7 @@ pub(super) struct Places {
     pub(super) includes: &'static [&'static str],
     /// Its `tsflags` that stay in force, and rpm's options for them.
     pub(super) flags: &'static [Flag],
-    /// What is installed beside its other versions unless more is configured: names and what is provided.
+    /// What is installed side by side with its other versions unless more is configured: names and what is provided.
     pub(super) install_only: &'static [&'static str],
 }
 
@@ -112,8 +112,8 @@ pub(super) type Flag = (&'static str, &'static str);
 pub(super) enum Locks {
     /// There are none.
     None,
-    /// A plugin of this configuration, which names its list, and where that mostly is. Without a word it is on
-    /// or not.
+    /// A plugin of this configuration, which names its list, where that mostly is, and whether the plugin is on by
+    /// default.
     Plugin { configuration: &'static str, list: &'static str, is_on: bool },
     /// A file.
     File(&'static str, fn(&[u8]) -> Vec<Lock>),
@@ -177,8 +177,8 @@ const DNF5: Places = Places {
     install_only: DNF_INSTALL_ONLY,
 };
 
-/// As dnf 4, without plugins. `tsflags` is an option of its command line only, as it is of tdnf's; an author who
-/// wants no documentation gets none all the same.
+/// Like dnf 4, without plugins. `tsflags` is an option of its command line only, as with tdnf; an author who wants no
+/// documentation gets none anyway.
 const MICRODNF: Places = Places { locks: Locks::None, flags: &[NO_DOCUMENTATION], ..DNF4 };
 
 const TDNF: Places = Places {
@@ -246,7 +246,7 @@ const ZYPPER: Places = Places {
     install_only: &[],
 };
 
-/// More of zypp.conf's `multiversion`, a line each.
+/// More of zypp.conf's `multiversion`, one per line.
 pub(super) const MULTIVERSION: &[&str] = &["/etc/zypp/multiversion.d/"];
 
 impl RpmManager {
@@ -284,8 +284,8 @@ impl RpmManager {
         }
     }
 
-    /// Whether packages of a repository must be signed themselves. Where the manager does not check what it
-    /// downloads, they must unless the configuration plainly says no.
+    /// Whether packages of a repository must be signed themselves. If the manager does not check what it downloads,
+    /// they must unless the configuration plainly says no.
     pub(super) fn demands_signatures(self, repository: &Values, main: &Values) -> bool {
         let own = |key| repository.is_on(key);
         match self {
@@ -294,7 +294,7 @@ impl RpmManager {
             }
             Self::Yum => {
                 let said = [repository, main];
-                // Nobody knows what the files say that these name.
+                // We do not know what the files say that these name.
                 said.iter().any(|values| values.get("include").is_some())
                     || said.iter().find_map(|values| values.is_on_in_doubt("gpgcheck"))
                         == Some(true)

@@ -10,10 +10,10 @@
 //! * A repository that does not say whether it is enabled is; tdnf's is not.
 //! * tdnf looks at a repository's `gpgcheck` only, which is on; elsewhere the main section's counts for it, and
 //!   without that one it is off.
-//! * yum and tdnf do not refuse what is unsigned when they download, so for them a `gpgcheck` that is no plain no
+//! * yum and tdnf do not refuse what is unsigned when they download, so for them a `gpgcheck` that is not a plain no
 //!   is on (`BoolOption` in yum's `config.py` knows no word that we do not; other words of tdnf's are off).
-//! * Repositories are read from all of their folders; files of one name do not hide each other, as other files do.
-//!   Of repositories of one name the first counts.
+//! * Repositories are read from all of their folders; files of the same name do not hide each other, as other
+//!   files do. Of repositories of the same name the first counts.
 //! * `varsdir`, folders of variables that the configuration itself names, is not followed.
 
 mod ini;
@@ -35,11 +35,11 @@ use crate::pkgdb::InstalledPackage;
 pub use self::manager::{FILES, FOLDERS, REPOSITORIES, RpmManager};
 pub use self::variables::Variables;
 
-/// The most repositories read from one image, and the most sections that change them; more are no
-/// configuration that somebody wrote.
+/// Maximum number of repositories read from one image, and of sections that change them; nobody
+/// writes a configuration with more.
 const REPOSITORY_LIMIT: usize = 1000;
 
-/// The most folders of repositories that the configuration may name.
+/// Maximum number of folders of repositories that the configuration may name.
 const NAMED_LIMIT: usize = 16;
 
 /// The index of a repository, below its address, as `createrepo_c` makes it.
@@ -94,8 +94,8 @@ impl RpmRepository {
         self.values.get(key).is_some_and(|value| !value.is_empty())
     }
 
-    /// Nothing when it takes more than a plain HTTP request: a certificate, a password or a token, the choice of
-    /// one of several servers, the value of a variable that we do not know, or another way of transport.
+    /// Nothing if it takes more than a plain HTTP request: a certificate, a password or a token, the choice of one of
+    /// several servers, the value of a variable that we do not know, or another transport.
     fn index_url(&self, expand: impl Fn(&str) -> Option<String>) -> Option<String> {
         let needs_more = ["mirrorlist", "metalink", "username", "sslclientcert"];
         if needs_more.iter().any(|key| self.says(key)) {
@@ -131,7 +131,7 @@ pub struct RpmConfiguration {
 }
 
 impl RpmConfiguration {
-    /// Reads files, given by their absolute path in any order; those of other managers are passed over. Where
+    /// Reads files, given by their absolute path in any order; those of other managers are skipped. If
     /// [`Self::named_folders`] then says something, these folders' files are needed too.
     pub fn parse<'a>(
         manager: RpmManager,
@@ -255,8 +255,8 @@ impl RpmConfiguration {
         paths.collect::<BTreeSet<String>>().into_iter().collect()
     }
 
-    /// Whether versions of this package are installed beside each other. `provides` is what the package
-    /// provides, each with or without a version.
+    /// Whether versions of this package are installed side by side. `provides` is what the package provides, each with
+    /// or without a version.
     pub fn is_install_only(&self, name: &PackageName, provides: &[String]) -> bool {
         let provided = |wanted: &str| {
             let names = provides.iter().filter_map(|text| text.split_ascii_whitespace().next());
@@ -335,7 +335,7 @@ fn name_of(path: &str) -> &str {
 struct Files<'a>(BTreeMap<&'a str, &'a [u8]>);
 
 impl<'a> Files<'a> {
-    /// The files of a layer by their names; one of a later place hides one of that name of an earlier place.
+    /// The files of a layer by their names; one in a later place hides one of the same name in an earlier place.
     fn layer(&self, places: &[&str]) -> Vec<(&'a str, &'a [u8])> {
         let mut found = BTreeMap::new();
         for place in places {

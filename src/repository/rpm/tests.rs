@@ -136,7 +136,7 @@ fn folders_that_the_configuration_names() {
     ] {
         let files = [
             (path, main),
-            // Files of one name do not hide each other.
+            // Files of the same name do not hide each other.
             ("/srv/one/a.repo", one.as_str()),
             ("/srv/two/a.repo", two.as_str()),
             ("/etc/yum.repos.d/a.repo", usual.as_str()),

@@ -42,7 +42,7 @@ impl Variables {
         Self { values }
     }
 
-    /// The variables of the image that says this of itself and has these packages.
+    /// The variables of the image that says this about itself and has these packages.
     pub fn of(os_release: &OsRelease, database: &Database) -> Self {
         let architecture = rpm::native_architecture(database);
         Self::new(distro::release_variable(os_release), architecture.as_ref())
