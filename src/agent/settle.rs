@@ -20,7 +20,7 @@ use super::links::{self, Last, metadata};
 use super::scripts::Deeds;
 use super::{python, say};
 
-/// Maximum number of named files whose attributes are given back: authors may change those of a whole image.
+/// Maximum number of files to name whose attributes are given back: authors may change those of a whole image.
 const NAMED_LIMIT: usize = 20;
 
 /// What to settle.
