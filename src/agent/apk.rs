@@ -330,7 +330,7 @@ fn solvable<'t>(
     Ok((reached, unmet))
 }
 
-/// Why these cannot be upgraded together; nothing when they can.
+/// Why these cannot be upgraded together; nothing if they can.
 fn simulate(cache: &Path, targets: &[&Target]) -> Result<Option<String>, Failure> {
     let command = [UPGRADE_ONLY, &["--simulate"]].concat();
     let finished = call(cache, &command, &names(targets), Echo::Hidden)?;

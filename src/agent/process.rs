@@ -19,7 +19,7 @@ use super::Failure;
 /// What a program said and how it ended.
 #[derive(Debug)]
 pub(super) struct Finished {
-    /// Its exit code; none when a signal ended it.
+    /// Its exit code; none if a signal ended it.
     pub(super) exit_code: Option<i32>,
     /// The signal that ended it, if one did.
     pub(super) signal: Option<i32>,

@@ -482,7 +482,7 @@ mod tests {
     struct Trees(PathBuf);
 
     impl Trees {
-        /// With a Python source that has not changed, but for its time.
+        /// With a Python source that has not changed, except for its time.
         fn new(name: &str) -> Self {
             let folder = format!("suture-settle-{}-{name}", std::process::id());
             let trees = Self(std::env::temp_dir().join(folder));
