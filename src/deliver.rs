@@ -30,7 +30,7 @@ pub struct Finished {
 pub struct Outcome {
     /// The image to return.
     pub image: ResultImage,
-    /// Its root filesystem; nothing when that is empty.
+    /// Its root filesystem; nothing if that is empty.
     pub root: Option<SolvedTree>,
     /// The root filesystem before.
     pub before: Option<SolvedTree>,
@@ -151,7 +151,7 @@ pub async fn deliver(gateway: &impl Gateway, patched: Patched) -> Result<Finishe
     Ok(Finished { trees, metadata })
 }
 
-/// The tree to return for an image; nothing when it is empty.
+/// The tree to return for an image; nothing if it is empty.
 async fn tree(
     gateway: &impl Gateway,
     target: Target,

@@ -53,7 +53,7 @@ pub fn today(environment: &Environment) -> jiff::civil::Date {
     environment.now.to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
-/// Digest of the repositories' signed indexes; nothing when one cannot be read from here.
+/// Digest of the repositories' signed indexes; nothing if one cannot be read from here.
 ///
 /// The daemon asks for them with the digest it knows: an unchanged one costs one small request.
 async fn repositories(gateway: &impl Gateway, system: &System) -> Option<Digest> {

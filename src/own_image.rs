@@ -47,7 +47,7 @@ pub async fn for_platform(
     Ok(OwnImage { output: load(&reference, &daemon.platform), is_foreign })
 }
 
-/// Our image for a platform that the kernel does not run; nothing when we are not built for it.
+/// Our image for a platform that the kernel does not run; nothing if we are not built for it.
 async fn foreign(
     gateway: &impl Gateway,
     environment: &Environment,

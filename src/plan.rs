@@ -12,7 +12,7 @@ use crate::version::Version;
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// What to upgrade; nothing when every demand is met or cannot be met.
+    /// What to upgrade; nothing if every demand is met or cannot be met.
     pub action: Action,
     /// Every demand and its outcome.
     pub assessments: Vec<Assessment>,
@@ -32,7 +32,7 @@ pub enum Action {
 pub struct Assessment {
     /// The package.
     pub name: PackageName,
-    /// Its architecture; nothing when the package is not in the image.
+    /// Its architecture; nothing if the package is not in the image.
     pub architecture: Option<Architecture>,
     /// Its version in the image.
     pub installed: Option<Version>,

@@ -1,9 +1,9 @@
 //! Image references as `docker` reads them.
 //!
 //! The rules are those of the Go package `distribution/reference`. `oci-spec` reads references too, and
-//! is the oracle of `tests/properties.rs`, but not used here: it takes `FOO/bar` as a repository of Docker
-//! is the oracle of `tests/properties.rs`, but not used here: it accepts `FOO/bar` as a repository of Docker Hub,
-//! refuses IPv6 hosts, accepts letters outside ASCII in a tag, and compiles a regular expression for
+//! is the oracle of `tests/properties.rs`, but not used here: it accepts `FOO/bar` as a repository of Docker
+//! Hub, refuses IPv6 hosts, accepts letters outside ASCII in a tag, and compiles a regular expression for
+//! 36 ms in a process that lives for half a second.
 
 use std::fmt;
 use std::str::FromStr;

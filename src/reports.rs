@@ -31,7 +31,7 @@ enum Match {
 /// The reports of each platform.
 #[derive(Clone, Debug)]
 pub struct Assigned {
-    /// For each subject those about its platform; nothing when there is none although others have one.
+    /// For each subject those about its platform; nothing if there is none although others have one.
     pub by_subject: Vec<Option<Vec<LoadedReport>>>,
     /// What the user should know about the others.
     pub notices: Vec<Problem>,

@@ -30,7 +30,7 @@ pub struct Subject {
     pub config: ImageConfig,
     /// The configuration of what it was itself built upon, if it was built just now.
     pub base_config: Option<Vec<u8>>,
-    /// Its root filesystem; nothing when that is empty.
+    /// Its root filesystem; nothing if that is empty.
     pub root: Option<SolvedTree>,
 }
 

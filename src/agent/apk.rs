@@ -123,7 +123,7 @@ const MEANINGS: &[Meaning] = &[
     ),
 ];
 
-/// How apk begins to say that it does without a repository which is a folder and not there; 2.10 after that.
+/// Prefix of apk's warning that it skips a repository whose folder is missing; then that of apk 2.10.
 const LEFT_OUT: [&str; 2] = ["WARNING: opening ", "WARNING: Ignoring "];
 
 /// Fills `files` with the packages that the targets need, and the signed indexes.
@@ -330,7 +330,7 @@ fn solvable<'t>(
     Ok((reached, unmet))
 }
 
-/// Why these cannot be upgraded together; nothing when they can.
+/// Why these cannot be upgraded together; nothing if they can.
 fn simulate(cache: &Path, targets: &[&Target]) -> Result<Option<String>, Failure> {
     let command = [UPGRADE_ONLY, &["--simulate"]].concat();
     let finished = call(cache, &command, &names(targets), Echo::Hidden)?;

@@ -59,7 +59,7 @@ fn lift(files: &[PathBuf], name: &str) {
     }
 }
 
-/// Makes few changes, since there are thousands of files: owner and mode are mostly right at once.
+/// Makes few changes, since there are thousands of files: owner and mode are mostly right from the start.
 /// The time is for packages' scripts, which compile sources that the upgrade leaves as they are.
 fn replace(file: &Path, metadata: &std::fs::Metadata, copy: &Path) -> io::Result<()> {
     let content = std::fs::read(file)?;

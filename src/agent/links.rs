@@ -18,7 +18,7 @@ pub(super) enum Last {
     Followed,
 }
 
-/// What a path, relative to a root or not, leads to; nothing when nothing is there.
+/// What a path, relative to a root or not, leads to; nothing if nothing is there.
 pub(super) fn resolve(root: &Path, path: &Path, last: Last) -> io::Result<Option<PathBuf>> {
     Ok(walk(root, path, last)?.filter(|(_, missing)| missing.is_empty()).map(|(found, _)| found))
 }
@@ -78,7 +78,7 @@ pub(super) fn read(root: &Path, path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(file.ok_or(io::ErrorKind::NotFound)?)
 }
 
-/// What is at a path, links not followed; nothing when nothing is there.
+/// What is at a path, links not followed; nothing if nothing is there.
 pub(super) fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
     match path.symlink_metadata() {
         Ok(metadata) => Ok(Some(metadata)),

@@ -19,7 +19,7 @@ use super::Failure;
 /// What a program said and how it ended.
 #[derive(Debug)]
 pub(super) struct Finished {
-    /// Its exit code; none when a signal ended it.
+    /// Its exit code; none if a signal ended it.
     pub(super) exit_code: Option<i32>,
     /// The signal that ended it, if one did.
     pub(super) signal: Option<i32>,
@@ -35,7 +35,7 @@ impl Finished {
         self.exit_code == Some(0)
     }
 
-    /// How it ended, if it printed no known message: the last that it said, or what the kernel says.
+    /// How it ended, if it printed no known message: its last line, or what the kernel says.
     pub(super) fn end(&self) -> String {
         if let Some(signal) = self.signal {
             // 9 is SIGKILL, which a kernel without memory sends (signal(7)).
@@ -79,7 +79,7 @@ const PASSED_ON: &[&str] = &[
 /// Maximum number of bytes of a program's output that are kept.
 const OUTPUT_LIMIT: usize = 32 << 20;
 
-/// How long a program's output may take to arrive after its end. Only a daemon left behind by a
+/// How long a program's output may take to arrive once it has ended. Only a daemon left behind by a
 /// package's script takes that long: it has the output open, and ends with us.
 const GRACE: Duration = Duration::from_secs(2);
 

@@ -20,7 +20,7 @@ use super::links::{self, Last, metadata};
 use super::scripts::Deeds;
 use super::{python, say};
 
-/// Maximum number of named files whose attributes are given back: authors may change those of a whole image.
+/// Maximum number of files to name whose attributes are given back: authors may change those of a whole image.
 const NAMED_LIMIT: usize = 20;
 
 /// What to settle.
@@ -482,7 +482,7 @@ mod tests {
     struct Trees(PathBuf);
 
     impl Trees {
-        /// With a Python source that has not changed, but for its time.
+        /// With a Python source that has not changed, except for its time.
         fn new(name: &str) -> Self {
             let folder = format!("suture-settle-{}-{name}", std::process::id());
             let trees = Self(std::env::temp_dir().join(folder));

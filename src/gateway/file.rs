@@ -68,7 +68,7 @@ pub async fn read_file(
     }
 }
 
-/// The file, or nothing when there is none.
+/// The file, or nothing if there is none.
 pub async fn read_optional_file(
     gateway: &impl Gateway,
     tree: &Ref,
@@ -82,7 +82,7 @@ pub async fn read_optional_file(
     }
 }
 
-/// The entries of a directory; none when it does not exist.
+/// The entries of a directory; none if it does not exist.
 pub async fn read_optional_directory(
     gateway: &impl Gateway,
     tree: &Ref,

@@ -4,7 +4,7 @@ use crate::pb;
 
 use super::{Display, EMPTY, Inputs, Output};
 
-/// The trees laid over each other, later ones on top; nothing when there are none.
+/// The trees laid over each other, later ones on top; nothing if there are none.
 ///
 /// A single tree is itself: `BuildKit` refuses a merge of one.
 pub fn merge(trees: Vec<Output>, display: &Display) -> Option<Output> {

@@ -235,7 +235,7 @@ fn lines_of(source: &pb::Source) -> BTreeMap<String, Vec<Lines>> {
         .collect()
 }
 
-/// The files and lines of these operations; nothing when none has any.
+/// The files and lines of these operations; nothing if none has any.
 fn source_of(order: &[Arc<Vertex>]) -> Option<pb::Source> {
     let mut files: Vec<Arc<pb::SourceInfo>> = Vec::new();
     let mut locations = BTreeMap::new();

@@ -27,7 +27,7 @@ pub struct DpkgSystem {
 }
 
 impl DpkgSystem {
-    /// The repositories without the distro's base, which are small; nothing when there are none.
+    /// The repositories without the distro's base, which are small; nothing if there are none.
     pub(super) fn small_repositories(&self) -> Option<Repositories> {
         let base: Vec<&str> = self.base_suites.iter().map(String::as_str).collect();
         let small = self.sources.small(&base);
@@ -94,7 +94,7 @@ pub(super) async fn system(
     Ok(DpkgSystem { database, native, sources, base_suites })
 }
 
-/// Reads dpkg's database; nothing when there is none.
+/// Reads dpkg's database; nothing if there is none.
 pub(super) async fn database(
     gateway: &impl Gateway,
     tree: &Ref,

@@ -79,7 +79,7 @@ impl System {
         small.into_iter().chain([Repositories::Configured]).collect()
     }
 
-    /// Addresses of the repositories' signed indexes; nothing when one has none that the daemon
+    /// Addresses of the repositories' signed indexes; nothing if one has none that the daemon
     /// could ask.
     pub fn index_addresses(&self) -> Option<Vec<String>> {
         match self {

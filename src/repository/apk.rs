@@ -103,7 +103,7 @@ impl ApkRepositories {
     }
 
     /// Where the signed index of each repository is for a system of this architecture, sorted, each once;
-    /// nothing when one cannot be asked for with a plain HTTP request.
+    /// nothing if one cannot be asked for with a plain HTTP request.
     pub fn index_addresses(&self, architecture: &Architecture) -> Option<Vec<String>> {
         let addresses = self.repositories.iter().map(|found| found.index_address(architecture));
         let addresses: BTreeSet<String> = addresses.collect::<Option<_>>()?;

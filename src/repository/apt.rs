@@ -181,7 +181,7 @@ impl AptSources {
     }
 
     /// Where the signed index of each enabled repository of packages is, its `InRelease` file, sorted, each
-    /// once; nothing when one cannot be asked for with a plain HTTP request.
+    /// once; nothing if one cannot be asked for with a plain HTTP request.
     pub fn release_addresses(&self) -> Option<Vec<String>> {
         let addresses = self.binary().flat_map(|entry| {
             entry

@@ -26,7 +26,7 @@ const FOREIGN_PREFIXES: &[&str] = &["BUILDKIT_", "BUILDX_", "DOCKER_", "BAKE_"];
 /// Proxy settings, which every Dockerfile knows without declaring them.
 const PROXIES: &[&str] = &["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
 
-/// Checks what was given; returns every mistake in the list.
+/// Checks what was given; returns the list of all mistakes.
 pub fn understand(
     environment: &Environment,
     build_file: &BuildFile,

@@ -475,7 +475,7 @@ impl Apt<'_> {
         if arguments.len() == 1 {
             return Ok(Sources::new());
         }
-        // It fails if it no longer finds one of them, which is reported otherwise.
+        // It fails if it no longer finds one of them, which is reported in another way.
         Ok(output::sources(&self.call("apt-cache", &arguments, Echo::Hidden)?.stdout))
     }
 

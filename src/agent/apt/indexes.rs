@@ -229,7 +229,7 @@ impl Contents {
 }
 
 /// The value of a field, which starts and ends with its line: both index fields and relations are on
-/// one line there (Debian Policy 5.1, "folded" fields are not folded in indexes).
+/// one line there (Debian Policy 5.1, «folded» fields are not folded in indexes).
 fn field<'a>(stanza: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let start = if stanza.starts_with(name) {
         0

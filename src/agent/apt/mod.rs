@@ -19,7 +19,7 @@ use super::process::{self, Echo, Finished};
 /// Where dpkg records what is installed.
 const STATUS: &str = "/var/lib/dpkg/status";
 
-/// What runs the scripts of packages, hooks, and apt itself.
+/// What runs packages' scripts, hooks, and apt's own scripts.
 const SHELL: &str = "/bin/sh";
 
 /// The environment of every program of the family: English, and no questions.

@@ -36,8 +36,8 @@ const TRACES: &[Trace] = &[
 const SHARED_MEMORY: [&str; 3] =
     ["/var/lib/rpm/__db.001", "/var/lib/rpm/__db.002", "/var/lib/rpm/__db.003"];
 
-/// Logs of changes that rpm has not yet put into its database. If it held changes before, it is part
-/// of the database; an empty one is a trace.
+/// Logs of changes that rpm has not yet put into its database. One that held changes before is
+/// part of the database; an empty one is a trace.
 const WRITE_AHEAD_LOGS: [&str; 2] =
     ["var/lib/rpm/rpmdb.sqlite-wal", "usr/lib/sysimage/rpm/rpmdb.sqlite-wal"];
 
@@ -161,7 +161,7 @@ impl Numbers {
         Self(text.lines().filter_map(number).collect())
     }
 
-    /// rpm gives the files of unknown ones to root.
+    /// rpm gives the files of unknown users and groups to root.
     fn of(&self, name: &str) -> u32 {
         self.0.get(name).copied().unwrap_or(0)
     }

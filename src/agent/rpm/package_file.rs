@@ -13,7 +13,7 @@ use super::super::Failure;
 use super::super::process::Echo;
 use super::output;
 
-/// Has packages verified again, whatever the image's own rpm is set to (rpm's `macros`,
+/// Makes rpm verify packages again, whatever the image's own rpm is set to (rpm's `macros`,
 /// `_pkgverify_level`): digests and signatures. rpm would accept a package without a signature.
 const VERIFY_ALL: [&str; 2] = ["--define", "_pkgverify_level all"];
 

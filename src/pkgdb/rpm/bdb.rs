@@ -32,7 +32,7 @@ const OVERFLOW_ITEM: u8 = 3;
 /// Why a Berkeley DB cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BdbError {
-    /// Its page size does not exist.
+    /// Its page size is invalid.
     #[error("impossible page size: {size}")]
     PageSize {
         /// The size.

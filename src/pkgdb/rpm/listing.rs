@@ -19,7 +19,7 @@ pub fn parse(text: &str) -> Result<Database, RpmDatabaseError> {
     Ok(Database::new(packages?.into_iter().flatten()))
 }
 
-/// Reads the fields of one line, and leaves what follows them; nothing when it is about a key.
+/// Reads the fields of one line, and leaves what follows them; nothing if it is about a key.
 pub fn parse_line(line: &str) -> Result<Option<InstalledPackage>, RpmDatabaseError> {
     let malformed = || RpmDatabaseError::Line { line: Excerpt::of(line) };
     let mut fields = line.split('\t');

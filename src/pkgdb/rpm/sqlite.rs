@@ -34,7 +34,7 @@ pub enum SqliteError {
         /// How many it has.
         length: usize,
     },
-    /// Its page size does not exist.
+    /// Its page size is invalid.
     #[error("impossible page size: {size}, of which {reserved} reserved")]
     PageSize {
         /// The size.

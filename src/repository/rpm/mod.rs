@@ -304,7 +304,7 @@ impl RpmConfiguration {
         !excluded && (included || includes_all)
     }
 
-    /// Where the signed index of each enabled repository is, sorted, each once; nothing when one cannot be asked
+    /// Where the signed index of each enabled repository is, sorted, each once; nothing if one cannot be asked
     /// for with a plain HTTP request. Nobody knows what a service will tell when the manager asks.
     pub fn index_addresses(&self, variables: &Variables) -> Option<Vec<String>> {
         if !self.services.is_empty() {

@@ -48,7 +48,7 @@ impl Variables {
         Self::new(distro::release_variable(os_release), architecture.as_ref())
     }
 
-    /// Fills in `$name` and `${name}`, the image's own before ours; nothing when one of them is not known or
+    /// Fills in `$name` and `${name}`, the image's own before ours; nothing if one of them is not known or
     /// the text becomes too long.
     pub(super) fn expand(&self, text: &str, own: &BTreeMap<String, String>) -> Option<String> {
         let mut expanded = String::new();
