@@ -9,12 +9,14 @@ use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::code::Code;
 use crate::context::LoadedBuildFile;
 use crate::deliver::{Finished, Outcome};
 use crate::evidence;
 use crate::failure::{self, Failure};
 use crate::gateway::{Gateway, Trees};
-use crate::request::build_file::{BuildFile, Content};
+use crate::package::words_of;
+use crate::request::build_file::BuildFile;
 use crate::request::environment::Environment;
 use crate::request::lint::{self, Setting};
 use crate::request::{self, Problem, Target, option};
@@ -118,7 +120,9 @@ async fn inner(
     environment: &Environment,
     file: &BuildFile,
 ) -> Result<Option<(Value, String)>, Failure> {
-    let Some(nested) = request::nested_build(environment, file) else { return Ok(None) };
+    let Some(mut nested) = request::nested_build(environment, file) else { return Ok(None) };
+    let question = environment.option("requestid").unwrap_or_default();
+    nested.options.insert("requestid".to_owned(), question.to_owned());
     let built = gateway.build(&nested).await.map_err(Failure::of_nested_error)?;
     let text =
         |key: &str| built.metadata.get(key).map(|it| String::from_utf8_lossy(it).into_owned());
@@ -221,7 +225,7 @@ pub async fn check(
     loaded: &LoadedBuildFile,
     findings: Vec<Problem>,
 ) -> Result<Finished, Failure> {
-    let rules = Rules::of(environment, &loaded.file);
+    let rules = Rules::of(environment, &loaded.file)?;
     let findings: Vec<Problem> =
         findings.into_iter().filter(|finding| !rules.skips(finding)).collect();
     let line_of = |finding: &Problem| {
@@ -278,10 +282,7 @@ pub struct Rules {
 
 impl Rules {
     /// The rules for warnings of ours. What a Dockerfile says is for its own frontend.
-    pub fn of(environment: &Environment, file: &BuildFile) -> Self {
-        if matches!(file.content, Content::Dockerfile(_)) {
-            return Self::default();
-        }
+    pub fn of(environment: &Environment, file: &BuildFile) -> Result<Self, Failure> {
         let given = environment.option("build-arg:BUILDKIT_DOCKERFILE_CHECK");
         let mut rules = Self::default();
         for part in given.or(file.check.as_deref()).unwrap_or_default().split(';') {
@@ -290,11 +291,18 @@ impl Rules {
                     rules.skip =
                         names.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
                 }
-                Some(("error", value)) => rules.is_error = value.eq_ignore_ascii_case("true"),
-                _ => {}
+                Some(("error", "true" | "1")) => rules.is_error = true,
+                Some(("error", "false" | "0")) => {}
+                // What is malformed in a Dockerfile is for its own frontend to say.
+                _ if part.trim().is_empty() || file.dockerfile().is_some() => {}
+                _ => {
+                    let message = format!("not a rule of `check`: {}", words_of(part));
+                    let hint = "rules are skip=CODE,… and error=true, separated by semicolons";
+                    return Err(Failure::new(Code::BuildFile, message, Some(hint)));
+                }
             }
         }
-        rules
+        Ok(rules)
     }
 
     /// Fails the build for warnings, if they count as errors.
@@ -334,14 +342,14 @@ mod tests {
             ..BuildFile::default()
         };
         let none = Environment::from_variables(std::iter::empty());
-        let rules = Rules::of(&none, &file);
+        let rules = Rules::of(&none, &file).unwrap();
         assert_eq!(
             (rules.skip.as_slice(), rules.is_error),
             (["end-of-life".to_owned(), "x".to_owned()].as_slice(), true)
         );
         let variable = "build-arg:BUILDKIT_DOCKERFILE_CHECK=skip=all".to_owned();
         let given = [("BUILDKIT_FRONTEND_OPT_0".to_owned(), variable)];
-        let rules = Rules::of(&Environment::from_variables(given.into_iter()), &file);
+        let rules = Rules::of(&Environment::from_variables(given.into_iter()), &file).unwrap();
         assert_eq!((rules.skip.as_slice(), rules.is_error), (["all".to_owned()].as_slice(), false));
     }
 }

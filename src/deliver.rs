@@ -137,7 +137,7 @@ pub async fn deliver(gateway: &impl Gateway, patched: Patched) -> Result<Finishe
     let trees = try_join_all(outcomes.iter().map(|outcome| tree(gateway, target, outcome))).await?;
     let images: Vec<ResultImage> =
         outcomes.into_iter().map(|outcome| image(target, outcome)).collect();
-    let mut metadata = result::metadata(&images, is_index);
+    let mut metadata = result::metadata(&images, is_index, note_on(target));
     if target == Target::Image {
         metadata.extend(annotations(&found, is_index));
         metadata.extend(inner);
@@ -149,6 +149,16 @@ pub async fn deliver(gateway: &impl Gateway, patched: Patched) -> Result<Finishe
         Trees::Single(trees.into_iter().next().flatten())
     };
     Ok(Finished { trees, metadata })
+}
+
+/// What the summary ends with where the result is no image, lest a tag is taken for one.
+fn note_on(target: Target) -> &'static str {
+    match target {
+        Target::Image | Target::Check => "",
+        Target::Report => "the result is the report's files, not an image",
+        Target::Plan => "the result is the plan's files, not an image; nothing is changed",
+        Target::Layer => "the result is the files of the patch layer, not an image",
+    }
 }
 
 /// The tree to return for an image; nothing if it is empty.

@@ -8,7 +8,7 @@ use crate::code::Code;
 use crate::context::{BuildFileProblem, LoadReportError, LoadedBuildFile, MadeAtError};
 use crate::gateway::{EngineStatus, Excerpt, GatewayError};
 use crate::llb::DefinitionError;
-use crate::package::words_of;
+use crate::package::{printable, words_of};
 use crate::patch::task::{AgentFailure, Manager, Note};
 use crate::platform::Platform;
 use crate::probe::ProbeError;
@@ -178,7 +178,7 @@ impl Failure {
             }
             rest = after;
         }
-        lines.join("\n")
+        printable(&lines.join("\n"))
     }
 }
 

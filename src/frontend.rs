@@ -34,7 +34,7 @@ pub async fn run(gateway: &impl Gateway, environment: &Environment) -> Result<Fi
         return Ok(answer);
     }
     let mut notices = Notices::of(&loaded);
-    let rules = Rules::of(environment, &loaded.file);
+    let rules = Rules::of(environment, &loaded.file)?;
     let patched = build(gateway, environment, &loaded, call, &mut notices).await;
     if call == Call::Check {
         let findings = notices.list(&rules).into_iter();

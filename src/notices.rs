@@ -6,6 +6,7 @@ use crate::context::LoadedBuildFile;
 use crate::failure::{self, Failure};
 use crate::gateway::{Gateway, GatewayError, Warning};
 use crate::llb::Output;
+use crate::package::printable;
 use crate::platform::Platform;
 use crate::request::Problem;
 use crate::subject::Subject;
@@ -75,7 +76,7 @@ impl Notices {
         let Some(vertex) = &self.vertex else { return Ok(()) };
         for notice in self.list(rules) {
             let warning = Warning {
-                short: format!("{}: {}", notice.code, notice.message),
+                short: printable(&format!("{}: {}", notice.code, notice.message)),
                 detail: notice.hint.clone().into_iter().collect(),
                 vertex: vertex.digest().clone(),
                 excerpt: failure::excerpt(&notice, loaded),

@@ -59,10 +59,18 @@ impl fmt::Display for Excerpt {
 /// Longest part of another program's words that is shown.
 const WORDS_LIMIT: usize = 400;
 
+/// Text that no terminal and no reader takes for anything but text: without control characters, line feeds aside, and
+/// without the characters that turn the direction of what follows (Unicode Standard Annex 9, section 2).
+pub fn printable(text: &str) -> String {
+    let turns = |character: char| matches!(character, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let hidden = |character: char| character.is_control() && character != '\n' || turns(character);
+    text.chars().map(|character| if hidden(character) { '�' } else { character }).collect()
+}
+
 /// Another program's words, safe to print: they may come from an image.
 pub fn words_of(text: &str) -> String {
-    let printed = |character: char| if character.is_control() { '�' } else { character };
-    let mut shown: String = text.chars().take(WORDS_LIMIT).map(printed).collect();
+    let start: String = text.chars().take(WORDS_LIMIT).collect();
+    let mut shown = printable(&start).replace('\n', "�");
     if text.chars().nth(WORDS_LIMIT).is_some() {
         shown.push('…');
     }

@@ -23,12 +23,17 @@ pub struct ResultImage {
 }
 
 /// The metadata of a result: of one image, or of an index.
-pub fn metadata(images: &[ResultImage], is_index: bool) -> BTreeMap<String, Bytes> {
+///
+/// The note ends the text that the client prints.
+pub fn metadata(images: &[ResultImage], is_index: bool, note: &str) -> BTreeMap<String, Bytes> {
     let platforms: Vec<_> = images
         .iter()
         .map(|image| json!({ "ID": image.platform.to_string(), "Platform": image.platform }))
         .collect();
-    let summaries: Vec<&str> = images.iter().map(|image| image.summary.as_str()).collect();
+    let mut summaries: Vec<String> = images.iter().map(|image| image.summary.clone()).collect();
+    if !note.is_empty() {
+        summaries.push(format!("{note}\n"));
+    }
     let mut metadata = BTreeMap::from([
         ("refs.platforms".to_owned(), Bytes::from(json!({ "Platforms": platforms }).to_string())),
         ("frontend.result.inlinemessage".to_owned(), Bytes::from(summaries.join("\n"))),

@@ -139,9 +139,7 @@ pub(super) fn fetch(task: &FetchTask, files: &Path) -> Result<(FetchOutcome, Loc
     let (updated, mut skipped) = update(task, files)?;
     let (reached, mut unmet) = solvable(files, &all)?;
     match task.targets {
-        Targets::Everything => {
-            demand(files, &["upgrade"], &[])?;
-        }
+        Targets::Everything => upgrade_all(files, !skipped.is_empty())?,
         Targets::Listed(_) if reached.is_empty() => {}
         Targets::Listed(_) => {
             demand(files, UPGRADE_ONLY, &names(&reached))?;
@@ -367,6 +365,18 @@ fn may_be_missed(upgrades: &[Upgrade], unmet: &[Unmet], cache: &Path) -> Result<
         return Ok(true);
     }
     Ok(upgrades.is_empty() && !has_index(cache)?)
+}
+
+/// Upgrades everything; without a repository that may be missing if the user goes on without one.
+fn upgrade_all(cache: &Path, may_miss_some: bool) -> Result<(), Failure> {
+    /// apk 2.14 and later insist on all repositories otherwise; earlier ones do not know the option.
+    const MISSING: &str = "--force-missing-repositories";
+    match demand(cache, &["upgrade"], &[]) {
+        Err(failure) if may_miss_some && failure.message.contains(MISSING) => {
+            demand(cache, &["upgrade", MISSING], &[]).map(drop)
+        }
+        other => other.map(drop),
+    }
 }
 
 /// Makes apk do something that must succeed.

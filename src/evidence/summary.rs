@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::code::Code;
 use crate::fixes::Demand;
-use crate::package::{Architecture, PackageName, words_of};
+use crate::package::{Architecture, PackageName, printable, words_of};
 use crate::patch::task::{Manager, Misfit, Skipped, UnmetReason, Upgrade};
 use crate::plan::{Assessment, Obstacle, Plan, Verdict};
 use crate::platform::Platform;
@@ -12,7 +12,7 @@ use crate::reference::ImageReference;
 use crate::request::Problem;
 use crate::threshold::Threshold;
 
-use super::table::{Table, escaped};
+use super::table::{Table, code};
 use super::{Evidence, Stage};
 
 /// Maximum number of rows in one of the summary's tables.
@@ -65,7 +65,7 @@ pub(super) struct Left<'a> {
 impl Evidence<'_> {
     /// The text that the client prints after the build.
     pub fn summary(&self) -> String {
-        let mut text = self.headline();
+        let mut text = self.headline(|place| place);
         for table in self.tables() {
             text.push_str(&format!("\n{}", table.text()));
         }
@@ -73,21 +73,21 @@ impl Evidence<'_> {
         if !notes.is_empty() {
             text.push_str(&format!("\n{}\n", notes.join("; ")));
         }
-        text
+        printable(&text)
     }
 
-    /// The summary as Markdown.
+    /// The same as Markdown.
     pub fn markdown(&self) -> String {
-        let mut text = format!("{}\n", escaped(self.headline().trim_end()));
+        let mut text = self.headline(|place| code(&place));
         for table in self.tables() {
             text.push_str(&format!("\n{}", table.markdown()));
         }
         let notes = self.notes();
         if !notes.is_empty() {
             text.push('\n');
-            text.extend(notes.iter().map(|note| format!("- {}\n", escaped(note))));
+            text.extend(notes.iter().map(|note| format!("- {note}\n")));
         }
-        text
+        printable(&text)
     }
 
     /// The tables that are not empty.
@@ -99,9 +99,10 @@ impl Evidence<'_> {
         tables
     }
 
-    fn headline(&self) -> String {
+    /// What became of the image, in a sentence; `show` is for what its author has written.
+    fn headline(&self, show: impl Fn(String) -> String) -> String {
         let name = self.image.map_or_else(|| "image".to_owned(), ImageReference::familiar);
-        let place = format!("{name} ({}, {})", self.distro, self.platform);
+        let place = show(format!("{name} ({}, {})", self.distro, self.platform));
         if self.changes.is_empty() {
             return format!("{place} is unchanged: {}\n", self.why_unchanged());
         }
@@ -230,7 +231,7 @@ impl Evidence<'_> {
 /// The summary of an image that comes back as it was, because nothing can be done with it.
 pub fn kept(name: Option<&ImageReference>, platform: &Platform, why: &str) -> String {
     let name = name.map_or_else(|| "image".to_owned(), ImageReference::familiar);
-    format!("{name} ({platform}) is unchanged: {why}\n")
+    printable(&format!("{name} ({platform}) is unchanged: {why}\n"))
 }
 
 /// The demands that could have been met, as failures or warnings; one for each package and reason.
@@ -301,7 +302,7 @@ fn why_left(assessment: &Assessment) -> Option<(String, String, bool)> {
             Some((String::new(), "excluded by EXCLUDE".to_owned(), false))
         }
         Verdict::Impossible(Obstacle::Unreadable(text)) => {
-            Some((text.clone(), "not a valid version".to_owned(), false))
+            Some((words_of(text), "not a valid version".to_owned(), true))
         }
         Verdict::Impossible(Obstacle::NoFix) | Verdict::AlreadyMet | Verdict::Planned(_) => None,
     }

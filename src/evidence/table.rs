@@ -67,7 +67,8 @@ impl Table {
         let mut text = String::new();
         for (number, row) in self.rows.iter().enumerate() {
             let shown = row.iter().zip(&widths).filter(|(_, width)| **width > 0);
-            let cells: Vec<String> = shown.map(|(cell, _)| escaped(cell)).collect();
+            let show = |cell: &str| if number == 0 { cell.to_owned() } else { code(cell) };
+            let cells: Vec<String> = shown.map(|(cell, _)| show(cell)).collect();
             text.push_str(&format!("| {} |\n", cells.join(" | ")));
             if number == 0 {
                 text.push_str(&format!("|{}\n", "---|".repeat(cells.len())));
@@ -80,22 +81,13 @@ impl Table {
     }
 }
 
-/// Text of a report or an image, escaped to be plain text in Markdown, too.
-pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for character in text.chars() {
-        match character {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '#' | '!' => {
-                escaped.push('\\');
-                escaped.push(character);
-            }
-            other => escaped.push(other),
-        }
+/// Text of a report or an image as Markdown that nobody takes for more than text: no link, no mention, no emphasis.
+pub(super) fn code(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
     }
-    escaped
+    // A pipe ends a cell even here, and a backtick the code.
+    format!("`{}`", text.replace('`', "'").replace('|', "\\|"))
 }
 
 #[cfg(test)]
@@ -111,12 +103,12 @@ mod tests {
         assert_eq!(table.text(), "A     B\nlong  x\né\nand 1 more\n");
         assert_eq!(
             table.markdown(),
-            "| A | B |\n|---|---|\n| long | x |\n| é |  |\n\nand 1 more\n"
+            "| A | B |\n|---|---|\n| `long` | `x` |\n| `é` |  |\n\nand 1 more\n"
         );
     }
 
     #[test]
     fn markdown_shows_text_as_it_is() {
-        assert_eq!(escaped("a|b <c> [d](e)"), "a\\|b &lt;c&gt; \\[d\\](e)");
+        assert_eq!(code("a|b `c` [d](http://e) @f"), "`a\\|b 'c' [d](http://e) @f`");
     }
 }

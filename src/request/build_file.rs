@@ -105,6 +105,13 @@ impl BuildFile {
                     return Ok(file);
                 }
                 _ => {
+                    let rest = lines.get(position..).unwrap_or_default();
+                    let is_from = |(_, text): &LogicalLine| instruction(text).0 == "FROM";
+                    if rest.iter().any(is_from) {
+                        // Its own frontend says what is wrong with it.
+                        file.content = Content::Dockerfile(Dockerfile::scan(rest));
+                        return Ok(file);
+                    }
                     file.content = Content::Other { instruction: keyword, line: *line };
                     break;
                 }

@@ -58,7 +58,6 @@ pub fn odd(environment: &Environment, build_file: &BuildFile, request: &Request)
         matches!(&request.wanted, Wanted::Listed { reports, .. } if !reports.is_empty());
     let is_everything = request.wanted == Wanted::Everything;
     let rules = [
-        (Key::Image, is_dockerfile, "the Dockerfile says what is built"),
         (Key::DockerfileSyntax, !is_dockerfile, "there is no Dockerfile with `FROM`"),
         (Key::ReportFormat, !has_reports, "there is no report"),
         (Key::OnUnmet, is_everything, "without a report and `PACKAGES` nothing is demanded"),

@@ -6,7 +6,7 @@ use crate::code::Code;
 use crate::llb::Caching;
 use crate::llb::exec::{Network, Proxy, Sandbox, Ulimit};
 use crate::llb::source::ResolveMode;
-use crate::package::NamePattern;
+use crate::package::{NamePattern, words_of};
 use crate::platform::Platform;
 use crate::report::ReportFormat;
 
@@ -34,6 +34,7 @@ pub fn understand(
     let mut reader = Reader::new(environment, build_file);
     reader.refuse_other_instructions();
     reader.refuse_unknown_names();
+    reader.note_what_a_dockerfile_has_no_use_for();
     reader.refuse_what_is_not_there_yet();
     reader.problems.extend(cache_imports(environment).err());
     let platforms = reader.platforms();
@@ -250,8 +251,18 @@ impl<'a> Reader<'a> {
             if option::find(name).is_some()
                 || is_foreign(name)
                 || self.build_file.line_of(name).is_some()
-                || !is_ours(name)
             {
+                continue;
+            }
+            if let Some(dockerfile) = self.build_file.dockerfile().filter(|_| !is_ours(name)) {
+                // It may be meant for the Dockerfile, or be a slip.
+                let near = option::nearest(name).filter(|_| !dockerfile.declared.contains(name));
+                if let Some(near) = near {
+                    let message =
+                        format!("build argument `{name}` is not used, did you mean `{near}`?");
+                    let code = Code::UnusedBuildArgument;
+                    self.notices.push(Problem { code, message, hint: None, line: None });
+                }
                 continue;
             }
             if option::nearest(name).is_some() || name.starts_with(option::PREFIX) {
@@ -272,6 +283,23 @@ impl<'a> Reader<'a> {
                 });
             }
         }
+    }
+
+    /// What is given and means nothing for a Dockerfile.
+    fn note_what_a_dockerfile_has_no_use_for(&mut self) {
+        let Some(dockerfile) = self.build_file.dockerfile() else { return };
+        let mut found = Vec::new();
+        if self.is_given(Key::Image) {
+            found.push("`IMAGE` has no effect: the Dockerfile says what is built".to_owned());
+        }
+        for name in dockerfile.declared.iter().filter(|name| name.starts_with(option::PREFIX)) {
+            if self.build_file.line_of(name).is_none() {
+                found.push(format!("`{name}` has no effect after the first `FROM`: put it above"));
+            }
+        }
+        let code = Code::NoEffect;
+        let notice = |message| Problem { code, message, hint: None, line: None };
+        self.notices.extend(found.into_iter().map(notice));
     }
 
     fn refuse_what_is_not_there_yet(&mut self) {
@@ -389,8 +417,12 @@ impl<'a> Reader<'a> {
             }
             return Platforms::All;
         }
+        if let Some(listed) = self.environment.option("platform").filter(|it| *it != value) {
+            let message = format!("`PLATFORM={value}` and --platform={listed} exclude each other");
+            self.problem(Code::OptionValue, message, None, line);
+        }
         let mut platforms: Vec<Platform> = Vec::new();
-        for text in value.split(',').map(str::trim) {
+        for text in value.split(',').map(str::trim).filter(|text| !text.is_empty()) {
             match text.parse() {
                 Ok(platform) if !platforms.contains(&platform) => platforms.push(platform),
                 Ok(_) => {}
@@ -429,13 +461,27 @@ impl<'a> Reader<'a> {
         let ours = Target::TABLE.iter().map(|(_, name, _)| *name);
         let names = stages.unwrap_or_default().iter().map(String::as_str);
         let named = names.filter(|name| name.parse::<usize>().is_err());
-        let known: Vec<&str> = ours.chain(named).collect();
+        let mut known: Vec<&str> = Vec::new();
+        for name in ours.chain(named) {
+            if !known.contains(&name) {
+                known.push(name);
+            }
+        }
         let hint = format!("targets are {}", known.join(", "));
         self.problem(Code::OptionValue, format!("no such target: {asked}"), Some(hint), None);
         output
     }
 
     fn source_date_epoch(&mut self) -> SourceDateEpoch {
+        let plain = self.environment.option("build-arg:SOURCE_DATE_EPOCH").unwrap_or_default();
+        let value = self.text(Key::SourceDateEpoch);
+        if !plain.is_empty() && plain != value {
+            let message = format!(
+                "`SUTURE_SOURCE_DATE_EPOCH={value}` and `SOURCE_DATE_EPOCH={plain}` exclude each other"
+            );
+            let hint = "BuildKit itself goes by the plain one, which buildx also takes from the environment";
+            self.problem(Code::OptionValue, message, Some(hint.to_owned()), None);
+        }
         match self.text(Key::SourceDateEpoch).trim() {
             "" => SourceDateEpoch::Unset,
             "image" => SourceDateEpoch::Image,
@@ -538,6 +584,8 @@ impl<'a> Reader<'a> {
             self.problem(Code::OptionValue, message, Some(hint.to_owned()), None);
         }
         options.insert(NESTED.to_owned(), "1".to_owned());
+        // Questions are passed on one by one.
+        options.remove("requestid");
         // The daemon makes it from the patched image, unless it finds an existing one.
         for sbom in ["attest:sbom", "build-arg:BUILDKIT_ATTEST_SBOM"] {
             options.remove(sbom);
@@ -645,6 +693,10 @@ impl<'a> Reader<'a> {
 
     /// Relative to the context's root, even if it begins with a slash.
     fn path_in_context(&mut self, given: &str) -> Option<String> {
+        if given.chars().any(char::is_control) {
+            self.bad_value(Key::Report, &words_of(given));
+            return None;
+        }
         let parts: Vec<&str> =
             given.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         if parts.contains(&"..") {
@@ -780,8 +832,9 @@ fn is_foreign(name: &str) -> bool {
 }
 
 fn unknown(name: &str) -> (String, Option<String>) {
-    let guess =
-        option::nearest(name).map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
+    let prefix = if name.starts_with(option::PREFIX) { option::PREFIX } else { "" };
+    let guess = option::nearest(name)
+        .map_or_else(String::new, |near| format!(", did you mean `{prefix}{near}`?"));
     let names: Vec<&str> = option::TABLE.iter().map(|row| row.name).collect();
     (format!("unknown option `{name}`{guess}"), Some(format!("options are {}", names.join(", "))))
 }
