@@ -84,7 +84,8 @@ async fn a_build_with_nothing_to_do_gives_the_image_back() {
     assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
 
     let image = ended.image();
-    let tree = pb::Ref { id: "image".to_owned(), def: None };
+    // Without a value in it a reference to nothing would not be sent.
+    let tree = pb::Ref { id: "image".to_owned(), def: Some(pb::Definition::default()) };
     assert_eq!(image.result, Some(pb::result::Result::Ref(tree)));
     assert_eq!(image.metadata["containerimage.config"], CONFIG);
     assert_eq!(image.metadata["containerimage.base.config"], CONFIG);
@@ -117,12 +118,14 @@ async fn a_mistake_is_answered_once_with_its_line() {
 }
 
 #[tokio::test]
-async fn a_subrequest_is_declined() {
+async fn an_unknown_question_is_declined() {
     let script =
         Script::default().expect(Call::Ping, scene::daemon_without(&[])).then(scene::the_end());
-    let ended = Frontend::start(&[("requestid", "frontend.outline")]).play(script).await;
-    let message = ended.error().message;
-    assert_eq!(message, "this request is not supported yet: frontend.outline [not-yet]");
+    let ended = Frontend::start(&[("requestid", "frontend.convertllb")]).play(script).await;
+    let error = ended.error();
+    assert_eq!(error.message, "unsupported request frontend.convertllb");
+    let [detail] = &error.details[..] else { panic!("{:?}", error.details) };
+    assert_eq!(detail.type_url, "github.com/moby/buildkit/errdefs.Subrequest+json");
 }
 
 #[tokio::test]
@@ -262,7 +265,7 @@ async fn when_the_daemon_dies_the_process_ends() {
                     .expect(scene::read_report(1), Reply::Death),
             ]),
         ),
-        ("Return", scene::build_file("FROM x").expect(Call::Return, Reply::Death)),
+        ("Return", scene::build_file("RUN x").expect(Call::Return, Reply::Death)),
     ];
     for (point, script) in points {
         let ended = Frontend::start(&[]).play(script).await;
@@ -339,7 +342,7 @@ async fn what_a_daemon_lacks_is_said_before_it_is_asked_for() {
 #[tokio::test]
 async fn an_answer_that_the_daemon_refuses_is_a_failure_of_the_process() {
     let refusal = Reply::Refusal(Status::unknown("gateway result is already set"));
-    let script = scene::build_file("FROM x").expect(Call::Return, refusal);
+    let script = scene::build_file("RUN x").expect(Call::Return, refusal);
     let ended = Frontend::start(&[]).play(script).await;
     assert!(!ended.status.success(), "the daemon must not take the build for done");
     assert!(ended.lingered < PROMPTLY, "{:?}", ended.lingered);
