@@ -164,8 +164,11 @@ impl<'a> Reader<'a> {
         };
         if let Some(dockerfile) = build_file.dockerfile() {
             // A plain name that a Dockerfile declares is its own.
+            // But for the one that every part of a build goes by.
             let is_ours = |name: &String| {
-                name.starts_with(option::PREFIX) || !dockerfile.declared.contains(name)
+                name.starts_with(option::PREFIX)
+                    || name == "SOURCE_DATE_EPOCH"
+                    || !dockerfile.declared.contains(name)
             };
             arguments.retain(|name, _| is_ours(name));
             in_file.retain(|name, _| is_ours(name));
@@ -475,7 +478,7 @@ impl<'a> Reader<'a> {
     fn source_date_epoch(&mut self) -> SourceDateEpoch {
         let plain = self.environment.option("build-arg:SOURCE_DATE_EPOCH").unwrap_or_default();
         let value = self.text(Key::SourceDateEpoch);
-        if !plain.is_empty() && plain != value {
+        if self.is_given(Key::SourceDateEpoch) && !plain.is_empty() && plain != value {
             let message = format!(
                 "`SUTURE_SOURCE_DATE_EPOCH={value}` and `SOURCE_DATE_EPOCH={plain}` exclude each other"
             );
