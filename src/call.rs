@@ -223,11 +223,8 @@ pub async fn check(
     gateway: &impl Gateway,
     environment: &Environment,
     loaded: &LoadedBuildFile,
-    findings: Vec<Problem>,
+    findings: &[Problem],
 ) -> Result<Finished, Failure> {
-    let rules = Rules::of(environment, &loaded.file)?;
-    let findings: Vec<Problem> =
-        findings.into_iter().filter(|finding| !rules.skips(finding)).collect();
     let line_of = |finding: &Problem| {
         let (first, _) = failure::excerpt(finding, loaded)?.lines;
         usize::try_from(first).ok()
@@ -281,7 +278,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The rules for warnings of ours. What a Dockerfile says is for its own frontend.
+    /// The rules of the build file, or of the build argument.
     pub fn of(environment: &Environment, file: &BuildFile) -> Result<Self, Failure> {
         let given = environment.option("build-arg:BUILDKIT_DOCKERFILE_CHECK");
         let mut rules = Self::default();
@@ -313,9 +310,12 @@ impl Rules {
         Ok(())
     }
 
-    /// Whether to stay silent about this.
-    pub fn skips(&self, finding: &Problem) -> bool {
-        self.skip.iter().any(|name| name == "all" || name == finding.code.as_str())
+    /// What is not to be skipped.
+    pub fn keep(&self, findings: &[Problem]) -> Vec<Problem> {
+        let skips = |finding: &&Problem| {
+            self.skip.iter().any(|name| name == "all" || name == finding.code.as_str())
+        };
+        findings.iter().filter(|finding| !skips(finding)).cloned().collect()
     }
 }
 

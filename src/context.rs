@@ -221,6 +221,11 @@ impl RemoteContext {
     }
 }
 
+/// The address of the build context, if the daemon loads it by itself.
+fn remote_address(environment: &Environment) -> Option<&str> {
+    environment.option(environment.option("contextkey").unwrap_or("context"))
+}
+
 /// The name of a web server's download.
 const DOWNLOAD: &str = "context";
 
@@ -229,8 +234,7 @@ async fn remote_context(
     gateway: &impl Gateway,
     environment: &Environment,
 ) -> Result<Option<RemoteContext>, BuildFileProblem> {
-    let key = environment.option("contextkey").unwrap_or("context");
-    let Some(address) = environment.option(key) else { return Ok(None) };
+    let Some(address) = remote_address(environment) else { return Ok(None) };
     let malformed = || BuildFileProblem::Address(address.to_owned());
     match request::context::remote(address).ok_or_else(malformed)? {
         Context::Git(git) => {
@@ -267,8 +271,7 @@ pub async fn made_at(
     gateway: &impl Gateway,
     environment: &Environment,
 ) -> Result<Option<i64>, MadeAtError> {
-    let key = environment.option("contextkey").unwrap_or("context");
-    let Some(address) = environment.option(key) else { return Ok(None) };
+    let Some(address) = remote_address(environment) else { return Ok(None) };
     let unknown = || MadeAtError::Unknown(address.to_owned());
     let context = request::context::remote(address).ok_or_else(unknown)?;
     Ok(Some(gateway.made_at(&context).await?.ok_or_else(unknown)?))

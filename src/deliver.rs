@@ -20,7 +20,7 @@ use crate::subject::{OriginalAnnotations, Subject};
 #[derive(Clone, Debug)]
 pub struct Finished {
     /// What to export.
-    pub trees: Trees,
+    pub trees: Trees<Ref>,
     /// What exporters and the client read.
     pub metadata: BTreeMap<String, Bytes>,
 }
@@ -32,10 +32,8 @@ pub struct Outcome {
     pub image: ResultImage,
     /// Its root filesystem; nothing if that is empty.
     pub root: Option<SolvedTree>,
-    /// The root filesystem before.
+    /// The root filesystem below the new layer, if there is one.
     pub before: Option<SolvedTree>,
-    /// Whether there is a new layer.
-    pub is_changed: bool,
     /// The same as the summary, as Markdown.
     pub markdown: String,
     /// The same as the summary, for programs.
@@ -46,9 +44,9 @@ impl Outcome {
     /// The subject as it was, because nothing can be done with it.
     pub fn kept(request: &Request, subject: &Subject, why: &str) -> Self {
         let (name, platform) = (subject.name.as_ref(), &subject.platform);
-        let summary = evidence::kept(name, platform, why);
+        let (summary, markdown) = evidence::kept(name, platform, why);
         let record = evidence::kept_record(name, platform, why);
-        Self::as_it_was(request, subject, summary.clone(), summary, record)
+        Self::as_it_was(request, subject, summary, markdown, record)
     }
 
     /// The subject as it was, because there is nothing to do.
@@ -82,8 +80,7 @@ impl Outcome {
             // Nothing is new, so no time is clamped: the exporter would change the configuration.
             source_date_epoch: None,
         };
-        let root = subject.root.clone();
-        Self { image, before: root.clone(), root, is_changed: false, markdown, record }
+        Self { image, root: subject.root.clone(), before: None, markdown, record }
     }
 
     /// The patched subject.
@@ -105,14 +102,7 @@ impl Outcome {
             source_date_epoch,
         };
         let (markdown, record) = (evidence.markdown(), evidence.record());
-        Self {
-            image,
-            before: subject.root.clone(),
-            root: Some(root),
-            is_changed: true,
-            markdown,
-            record,
-        }
+        Self { image, root: Some(root), before: subject.root.clone(), markdown, record }
     }
 }
 
@@ -172,7 +162,7 @@ async fn tree(
         Target::Report | Target::Plan => Some(files(outcome)),
         Target::Check => None,
         Target::Layer => match (&outcome.before, &outcome.root) {
-            (Some(before), Some(after)) if outcome.is_changed => {
+            (Some(before), Some(after)) => {
                 let display = Display::named("take the patch layer alone");
                 combine::diff(Some(&before.output), Some(&after.output), &display)
             }

@@ -45,7 +45,7 @@ impl Failure {
     /// A failure with one problem.
     pub fn new(code: Code, message: impl Into<String>, hint: Option<&str>) -> Self {
         let hint = hint.map(ToOwned::to_owned);
-        Self::of(vec![Problem { code, message: message.into(), hint, line: None }])
+        Self::of(vec![Problem { hint, ..Problem::new(code, message) }])
     }
 
     /// A failure with these problems.
@@ -57,6 +57,11 @@ impl Failure {
     pub fn bug(message: &str) -> Self {
         let hint = "this is a defect of suture; please report it";
         Self::new(Code::Bug, message, Some(hint))
+    }
+
+    /// The same failure with the daemon's error behind it.
+    fn because_of(self, error: &GatewayError) -> Self {
+        Self { engine: Self::from(error).engine, ..self }
     }
 
     /// The failure of another frontend, whose words and lines the client gets as they are.
@@ -96,7 +101,7 @@ impl Failure {
                 && let Some(status) = &failure.engine
             {
                 let message = words_of(&status.message);
-                own.push(Problem { code: Code::Dockerfile, message, hint: None, line: None });
+                own.push(Problem::new(Code::Dockerfile, message));
             }
             engine = engine.or(failure.engine);
             problems.extend(own.into_iter().map(|problem| (platform.clone(), problem)));
@@ -341,8 +346,8 @@ impl From<LoadReportError> for Failure {
         let message = error.to_string();
         let (code, hint) = match error {
             LoadReportError::Gateway(error) => {
-                let new = Self::new(Code::ReportUnavailable, format!("report: {message}"), None);
-                return Self { engine: Self::from(error).engine, ..new };
+                let message = format!("report: {message}");
+                return Self::new(Code::ReportUnavailable, message, None).because_of(&error);
             }
             LoadReportError::NotFound { .. } => (
                 Code::ReportNotFound,
@@ -455,14 +460,11 @@ impl From<&SubjectError> for Failure {
             SubjectError::Nested(status) => return Self::of_nested((**status).clone()),
             SubjectError::NestedConfig(_) => (Code::Dockerfile, None),
             SubjectError::Unavailable { source, .. } => {
-                let failure = Self::from(source);
-                let new = Self::new(Code::ImageUnavailable, message, None);
-                return Self { engine: failure.engine, ..new };
+                return Self::new(Code::ImageUnavailable, message, None).because_of(source);
             }
             SubjectError::NoDocument { source, .. } => {
-                let failure = Self::from(source);
-                let new = Self::new(Code::ImageUnavailable, message, Some(NAME_THEM));
-                return Self { engine: failure.engine, ..new };
+                let hint = Some(NAME_THEM);
+                return Self::new(Code::ImageUnavailable, message, hint).because_of(source);
             }
             SubjectError::OtherPlatform { .. } | SubjectError::NoOrigin(_) => {
                 (Code::ImagePlatform, None)

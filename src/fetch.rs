@@ -57,12 +57,7 @@ pub async fn fetch(
     let once = async |contract| {
         let freshness =
             freshness::key(gateway, environment, request, &probe.system, contract).await;
-        run(
-            gateway,
-            steps,
-            Fetch { task: &task, cache: cache.clone(), freshness, name: name.clone() },
-        )
-        .await
+        run(gateway, steps, Fetch { task: &task, cache: &cache, freshness, name: &name }).await
     };
     let first = once(contract).await?;
     let cached = first.outcome.at < environment.now.as_second();

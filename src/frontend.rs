@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::fetch;
 use crate::fixes::Fixes;
 use crate::gateway::Gateway;
-use crate::notices::{Notices, notice};
+use crate::notices::Notices;
 use crate::own_image;
 use crate::patch::Steps;
 use crate::patch::task::Unmet;
@@ -37,17 +37,17 @@ pub async fn run(gateway: &impl Gateway, environment: &Environment) -> Result<Fi
     let rules = Rules::of(environment, &loaded.file)?;
     let patched = build(gateway, environment, &loaded, call, &mut notices).await;
     if call == Call::Check {
-        let findings = notices.list(&rules).into_iter();
-        let findings = findings.chain(patched.err().map(|it| it.problems).unwrap_or_default());
-        return call::check(gateway, environment, &loaded, findings.collect()).await;
+        notices.extend(patched.err().into_iter().flat_map(|failure| failure.problems));
+        return call::check(gateway, environment, &loaded, &rules.keep(notices.list())).await;
     }
-    if let Err(error) = notices.send(gateway, &loaded, &rules).await {
+    let warnings = rules.keep(notices.list());
+    if let Err(error) = notices.send(gateway, &loaded, &warnings).await {
         // What became of the image matters more than what was to be said about it.
         tracing::warn!("a warning was not taken: {error}");
     }
     let finished = async {
         let patched = patched?;
-        rules.judge(notices.list(&rules))?;
+        rules.judge(warnings)?;
         match call {
             Call::Plan => Ok(call::plan(&patched.outcomes)),
             _ => deliver::deliver(gateway, patched).await,
@@ -94,7 +94,7 @@ async fn build(
         let reports = if subject.is_ok() { reports_of_found.next().flatten() } else { None };
         async move {
             let mut notices = Vec::new();
-            let label = if is_index { format!("[{platform}] ") } else { String::new() };
+            let label = subject::label(platform, is_index);
             let outcome = match subject {
                 Ok(subject) => patch(job, subject, reports, &label, &mut notices).await,
                 Err(error) => Err(Failure::from(error)),
@@ -126,7 +126,7 @@ async fn patch<G: Gateway>(
 ) -> Result<Outcome, Failure> {
     let &Job { gateway, environment, request, is_one_of_several } = job;
     let Some(reports) = reports else {
-        let problem = notice(Code::ReportNotFound, "no report is about this platform");
+        let problem = Problem::new(Code::ReportNotFound, "no report is about this platform");
         return Ok(kept(request, subject, problem, notices));
     };
     let Some(root) = &subject.root else {
@@ -191,10 +191,10 @@ async fn patch<G: Gateway>(
         outcome.reached(probe.system.database(), name, architecture)
     });
     for misfit in &outcome.misfits {
-        notices.push(notice(Code::BrokenDependencies, evidence::misfit(misfit)));
+        notices.push(Problem::new(Code::BrokenDependencies, evidence::misfit(misfit)));
     }
     for skipped in &outcome.skipped {
-        notices.push(notice(skipped.failure.code(), evidence::skipped(skipped)));
+        notices.push(Problem::new(skipped.failure.code(), evidence::skipped(skipped)));
     }
     let kept_back: &[Unmet] = if plan.is_everything() { &outcome.unmet } else { &[] };
     notices.extend(policy::unmet(request, &plan, kept_back)?);
@@ -215,7 +215,7 @@ async fn patch<G: Gateway>(
         apply::apply(gateway, &probe, &steps, &fetched, plan.clone(), epoch).await?;
     let Verified { plan, changes, removed } = verified;
     for leap in evidence::leaps(&plan, &changes) {
-        notices.push(notice(Code::MajorVersion, leap));
+        notices.push(Problem::new(Code::MajorVersion, leap));
     }
     let stage = Stage::Verified;
     let evidence =

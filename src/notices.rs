@@ -1,7 +1,5 @@
 //! What the user should know although it does not stop the build.
 
-use crate::call::Rules;
-use crate::code::Code;
 use crate::context::LoadedBuildFile;
 use crate::failure::{self, Failure};
 use crate::gateway::{Gateway, GatewayError, Warning};
@@ -10,11 +8,6 @@ use crate::package::printable;
 use crate::platform::Platform;
 use crate::request::Problem;
 use crate::subject::Subject;
-
-/// A warning of this kind.
-pub fn notice(code: Code, message: impl Into<String>) -> Problem {
-    Problem { code, message: message.into(), hint: None, line: None }
-}
 
 /// The warnings of a build.
 #[derive(Clone, Debug)]
@@ -61,9 +54,9 @@ impl Notices {
         if failures.is_empty() { Ok(finished) } else { Err(Failure::of_platforms(failures, count)) }
     }
 
-    /// All of them, except those that the rules leave out.
-    pub fn list(&self, rules: &Rules) -> Vec<Problem> {
-        self.list.iter().filter(|notice| !rules.skips(notice)).cloned().collect()
+    /// All of them.
+    pub fn list(&self) -> &[Problem] {
+        &self.list
     }
 
     /// Shows them.
@@ -71,15 +64,15 @@ impl Notices {
         &self,
         gateway: &impl Gateway,
         loaded: &LoadedBuildFile,
-        rules: &Rules,
+        warnings: &[Problem],
     ) -> Result<(), GatewayError> {
         let Some(vertex) = &self.vertex else { return Ok(()) };
-        for notice in self.list(rules) {
+        for notice in warnings {
             let warning = Warning {
                 short: printable(&format!("{}: {}", notice.code, notice.message)),
                 detail: notice.hint.clone().into_iter().collect(),
                 vertex: vertex.digest().clone(),
-                excerpt: failure::excerpt(&notice, loaded),
+                excerpt: failure::excerpt(notice, loaded),
             };
             gateway.warn(&warning).await?;
         }

@@ -29,11 +29,8 @@ pub async fn for_platform(
     platform: &Platform,
 ) -> Result<OwnImage, Failure> {
     let daemon = gateway.daemon();
-    let machine = |platform: &Platform| format!("{}/{}", platform.os(), platform.architecture());
-    let runs = |known: &Platform| machine(known) == machine(platform);
-    if !daemon.platforms.iter().any(runs)
-        && let Some(image) = foreign(gateway, environment, platform).await
-    {
+    let runs = daemon.platforms.iter().any(|known| known.is_same_machine(platform));
+    if !runs && let Some(image) = foreign(gateway, environment, platform).await {
         return Ok(OwnImage { output: image, is_foreign: true });
     }
     let is_foreign = false;
@@ -60,7 +57,7 @@ async fn foreign(
     let found = ImageConfig::parse(&resolved.config).ok()?.platform();
     let reference =
         resolved.digest.map_or(reference.clone(), |digest| reference.with_digest(&digest));
-    (found.architecture() == platform.architecture()).then(|| load(&reference, platform))
+    found.is_same_machine(platform).then(|| load(&reference, platform))
 }
 
 fn name(environment: &Environment) -> Option<ImageReference> {

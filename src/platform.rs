@@ -78,6 +78,11 @@ impl Platform {
         self
     }
 
+    /// Whether both are for the same operating system and architecture, whatever the variants.
+    pub fn is_same_machine(&self, other: &Self) -> bool {
+        (&self.os, &self.architecture) == (&other.os, &other.architecture)
+    }
+
     /// Operating system, such as `linux`.
     pub fn os(&self) -> &str {
         &self.os

@@ -4,12 +4,11 @@ use crate::code::Code;
 use crate::evidence;
 use crate::failure::Failure;
 use crate::freshness;
-use crate::notices::notice;
 use crate::patch::task::{Skipped, Unmet, UnmetReason};
 use crate::plan::Plan;
 use crate::probe::{Probe, ProbeError};
 use crate::request::environment::Environment;
-use crate::request::{OnEndOfLife, OnUnmet, OnUnsupported, OnUpToDate, Problem, Request, Target};
+use crate::request::{OnEndOfLife, OnUnmet, OnUnsupported, OnUpToDate, Problem, Request};
 
 /// Maximum number of unmet fixes that a failure or the warnings name one by one.
 const NAMED_LIMIT: usize = 20;
@@ -27,7 +26,7 @@ pub fn end_of_life(
         format!("{} has had no security updates since {end}", probe.os_release.pretty_name());
     match request.on_end_of_life {
         OnEndOfLife::Ignore => Ok(Vec::new()),
-        OnEndOfLife::Warn => Ok(vec![notice(Code::EndOfLife, message)]),
+        OnEndOfLife::Warn => Ok(vec![Problem::new(Code::EndOfLife, message)]),
         OnEndOfLife::Fail => {
             let hint = "build the image from a newer release, or set ON_EOL=warn";
             Err(Failure::new(Code::EndOfLife, message, Some(hint)))
@@ -62,8 +61,7 @@ pub fn unmet(request: &Request, plan: &Plan, kept_back: &[Unmet]) -> Result<Vec<
         problems.push(Problem { message, line: None, ..last.clone() });
     }
     // A plan is there to be looked at, with what it cannot do.
-    let changes = !matches!(request.target, Target::Plan | Target::Check);
-    let fails = request.on_unmet == OnUnmet::Fail && changes;
+    let fails = request.on_unmet == OnUnmet::Fail && !request.target.is_question();
     if fails && !problems.is_empty() {
         return Err(Failure::of(problems));
     }
@@ -74,7 +72,8 @@ pub fn unmet(request: &Request, plan: &Plan, kept_back: &[Unmet]) -> Result<Vec<
     let is_told = |unmet: &&Unmet| matches!(unmet.reason, UnmetReason::Misfit { .. });
     for unmet in kept_back.iter().filter(|unmet| !is_told(unmet)).take(NAMED_LIMIT) {
         let why = evidence::reason(&unmet.reason);
-        notices.push(notice(Code::UnmetFix, format!("{} is not upgraded: {why}", unmet.name)));
+        notices
+            .push(Problem::new(Code::UnmetFix, format!("{} is not upgraded: {why}", unmet.name)));
     }
     Ok(notices)
 }
@@ -82,8 +81,7 @@ pub fn unmet(request: &Request, plan: &Plan, kept_back: &[Unmet]) -> Result<Vec<
 /// An image with nothing to do.
 pub fn up_to_date(request: &Request, summary: &str, skipped: &[Skipped]) -> Result<(), Failure> {
     // Without all repositories nobody knows.
-    let changes = !matches!(request.target, Target::Plan | Target::Check);
-    let fails = request.on_up_to_date == OnUpToDate::Fail && changes;
+    let fails = request.on_up_to_date == OnUpToDate::Fail && !request.target.is_question();
     if !fails || !skipped.is_empty() {
         return Ok(());
     }

@@ -2,6 +2,7 @@
 
 use crate::code::Code;
 use crate::context::LoadedReport;
+use crate::digest::Digest;
 use crate::distro;
 use crate::failure::Failure;
 use crate::probe::Probe;
@@ -66,11 +67,9 @@ pub fn assign(reports: &[LoadedReport], subjects: &[&Subject]) -> Result<Assigne
             list.push(loaded.clone());
         }
     }
-    let other = |path: &String| Problem {
-        code: Code::ReportOtherImage,
-        message: format!("{path} is left out, it is about none of the platforms"),
-        hint: None,
-        line: None,
+    let other = |path: &String| {
+        let message = format!("{path} is left out, it is about none of the platforms");
+        Problem::new(Code::ReportOtherImage, message)
     };
     let notices: Vec<Problem> = others.iter().map(other).collect();
     if !reports.is_empty() && others.len() == reports.len() {
@@ -85,11 +84,16 @@ pub fn assign(reports: &[LoadedReport], subjects: &[&Subject]) -> Result<Assigne
 
 /// Whether the report is about this very image; the digest of an index is that of all its images.
 fn is_of_config(loaded: &LoadedReport, subject: &Subject) -> bool {
+    let (image, config) = (&loaded.report.image, &subject.config);
+    // The layers identify an image even when only its configuration was rewritten on the way.
+    let same_layers = !image.diff_ids.is_empty() && image.diff_ids == config.diff_ids();
+    same_layers || has_digest(loaded, &config.digest())
+}
+
+/// Whether the report names this digest as its image's.
+fn has_digest(loaded: &LoadedReport, digest: &Digest) -> bool {
     let image = &loaded.report.image;
-    let config = subject.config.digest();
-    let ids = image.image_id.iter().chain(&image.repo_digests);
-    let same_layers = !image.diff_ids.is_empty() && image.diff_ids == subject.config.diff_ids();
-    ids.into_iter().any(|digest| *digest == config) || same_layers
+    image.image_id.iter().chain(&image.repo_digests).any(|known| known == digest)
 }
 
 /// Architectures as file names spell them, and as platforms do.
@@ -150,8 +154,7 @@ pub fn relevant(
                 "{path} {what}, it was made for another image: {}",
                 report.image.artifact_name
             );
-            let code = Code::ReportOtherImage;
-            relevant.notices.push(Problem { code, message, hint: None, line: None });
+            relevant.notices.push(Problem::new(Code::ReportOtherImage, message));
         }
         if other && some_fit {
             continue;
@@ -164,15 +167,11 @@ pub fn relevant(
 
 fn match_of(loaded: &LoadedReport, target: &Subject) -> Match {
     let image = &loaded.report.image;
-    let config = target.config.digest();
-    let ids = image.image_id.iter().chain(&image.repo_digests);
-    let same_id =
-        ids.clone().any(|digest| *digest == config || Some(digest) == target.digest.as_ref());
-    // The layers identify an image even when only its configuration was rewritten on the way.
-    let same_layers = !image.diff_ids.is_empty() && image.diff_ids == target.config.diff_ids();
-    if same_id || same_layers {
+    let is_of_digest = target.digest.as_ref().is_some_and(|digest| has_digest(loaded, digest));
+    if is_of_digest || is_of_config(loaded, target) {
         Match::Same
-    } else if ids.count() == 0 && image.diff_ids.is_empty() {
+    } else if image.image_id.is_none() && image.repo_digests.is_empty() && image.diff_ids.is_empty()
+    {
         Match::Unknown
     } else {
         Match::Other

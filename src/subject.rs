@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use crate::digest::Digest;
 use crate::gateway::{
-    Built, EngineStatus, Gateway, GatewayError, ImageSource, ResolvedImage, SolvedTree, read_file,
+    Built, EngineStatus, Gateway, GatewayError, ImageSource, ResolvedImage, SolvedTree, Trees,
+    read_file,
 };
 use crate::image::index::{Annotations, Document, DocumentError, Index};
 use crate::image::{ImageConfig, ImageConfigError};
@@ -148,11 +149,15 @@ pub async fn all(gateway: &impl Gateway, request: &Request) -> Result<Subjects, 
     let is_index = request.always_index || wanted.len() > 1;
     let found = wanted.into_iter().map(|wanted| async move {
         let platform = wanted.clone().unwrap_or_else(|| gateway.daemon().platform.clone());
-        let label = if is_index { format!("[{platform}] ") } else { String::new() };
-        let subject = existing(gateway, request, wanted, &platform, &label).await;
+        let subject = existing(gateway, request, wanted, &platform, is_index).await;
         (subject.as_ref().map_or(platform, |subject| subject.platform.clone()), subject)
     });
     Subjects { list: join_all(found).await, is_index, metadata: BTreeMap::new() }.or_only_error()
+}
+
+/// What stands in front of the steps' names, to tell those of several platforms apart.
+pub fn label(platform: &Platform, is_index: bool) -> String {
+    if is_index { format!("[{platform}] ") } else { String::new() }
 }
 
 /// Finds an image, pins what its name points to and reads its configuration.
@@ -161,12 +166,13 @@ async fn existing(
     request: &Request,
     wanted: Option<Platform>,
     platform: &Platform,
-    label: &str,
+    is_index: bool,
 ) -> Result<Subject, SubjectError> {
+    let label = label(platform, is_index);
     let origin = request.origin.of(platform);
     let (name, digest, config, root) = match origin {
         Some(Origin::Named(reference)) => {
-            let resolved = resolve(gateway, request, reference, platform).await?;
+            let resolved = resolve(gateway, named(request, reference), platform).await?;
             let pinned = match &resolved.digest {
                 Some(digest) => reference.with_digest(digest),
                 None => reference.clone(),
@@ -178,9 +184,7 @@ async fn existing(
         }
         Some(Origin::OciLayout(layout)) => {
             let source = ImageSource::OciLayout(layout.clone());
-            let unavailable =
-                |source| SubjectError::Unavailable { name: layout.name.clone(), source };
-            let resolved = gateway.resolve_image(&source, platform).await.map_err(unavailable)?;
+            let resolved = resolve(gateway, source, platform).await?;
             let display = Display::named(format!("{label}load image from OCI layout"));
             let root = layout.build(platform, &display);
             (None, resolved.digest, ImageConfig::parse(&resolved.config)?, root)
@@ -199,27 +203,33 @@ async fn existing(
     let reading = gateway.solve(&root).await?;
     // A name may lead to an image for one other platform: what it says about itself counts.
     let found = config.platform();
-    let machine = |platform: &Platform| format!("{}/{}", platform.os(), platform.architecture());
-    if let Some(wanted) = wanted.filter(|wanted| machine(wanted) != machine(&found)) {
+    if let Some(wanted) = wanted.filter(|wanted| !wanted.is_same_machine(&found)) {
         let (wanted, found) = (Box::new(wanted), Box::new(found));
         return Err(SubjectError::OtherPlatform { wanted, found });
     }
     let root = Some(SolvedTree { reading, output: root });
     // Several variants may lead to one image, or to images that do not name theirs: an index needs each by its own.
-    let platform = if label.is_empty() { found } else { platform.clone() };
+    let platform = if is_index { platform.clone() } else { found };
     Ok(Subject { name, digest, platform, config, base_config: None, root })
+}
+
+fn named(request: &Request, reference: &ImageReference) -> ImageSource {
+    ImageSource::Registry { reference: reference.clone(), mode: request.resolve_mode }
 }
 
 async fn resolve(
     gateway: &impl Gateway,
-    request: &Request,
-    reference: &ImageReference,
+    source: ImageSource,
     platform: &Platform,
 ) -> Result<ResolvedImage, SubjectError> {
-    let (reference, mode) = (reference.clone(), request.resolve_mode);
-    let source = ImageSource::Registry { reference: reference.clone(), mode };
-    let unavailable = |source| SubjectError::Unavailable { name: reference.familiar(), source };
-    gateway.resolve_image(&source, platform).await.map_err(unavailable)
+    let resolved = gateway.resolve_image(&source, platform).await;
+    resolved.map_err(|error| {
+        let name = match source {
+            ImageSource::Registry { reference, .. } => reference.familiar(),
+            ImageSource::OciLayout(layout) => layout.name,
+        };
+        SubjectError::Unavailable { name, source: error }
+    })
 }
 
 /// The platforms of the named image's index.
@@ -233,7 +243,8 @@ async fn platforms_of(
     if !can_read_blobs(gateway) {
         return Err(SubjectError::NoBlobs);
     }
-    let resolved = resolve(gateway, request, reference, &gateway.daemon().platform).await?;
+    let source = named(request, reference);
+    let resolved = resolve(gateway, source, &gateway.daemon().platform).await?;
     let digest = resolved.digest.ok_or(SubjectError::NoIndex)?;
     match document(gateway, reference, &digest).await? {
         Document::Index(Index { images, .. }) => {
@@ -326,15 +337,16 @@ async fn built(gateway: &impl Gateway, nested: &NestedBuild) -> Result<Subjects,
     let Built { trees, mut metadata } = gateway.build(nested).await.map_err(of_nested)?;
     let listed = metadata.get("refs.platforms").and_then(|json| serde_json::from_slice(json).ok());
     let listed: Vec<PlatformEntry> = listed.map_or_else(Vec::new, |it: PlatformList| it.platforms);
-    let is_index = !trees.contains_key("");
-    let single = listed.first().map(|entry| (entry.id.clone(), entry.platform.clone()));
-    let found = trees.into_iter().map(|(id, root)| {
-        let (key, platform) = if is_index {
-            let entry = listed.iter().find(|entry| entry.id == id);
-            (id, entry.map(|entry| entry.platform.clone()))
-        } else {
-            single.clone().map_or((id, None), |(id, platform)| (id, Some(platform)))
-        };
+    let is_index = matches!(trees, Trees::Index(_));
+    let single = listed.first().map(|entry| entry.id.clone()).unwrap_or_default();
+    let trees = match trees {
+        Trees::None => BTreeMap::from([(single, None)]),
+        Trees::Single(root) => BTreeMap::from([(single, root)]),
+        Trees::Index(trees) => trees,
+    };
+    let found = trees.into_iter().map(|(key, root)| {
+        let entry = listed.iter().find(|entry| entry.id == key);
+        let platform = entry.map(|entry| entry.platform.clone());
         let value = |name: &str| {
             metadata.get(&format!("{name}/{key}")).or_else(|| metadata.get(name)).cloned()
         };

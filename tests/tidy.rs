@@ -1,4 +1,4 @@
-//! What a compiler does not hold: layers, tables in README, where the outside is touched.
+//! What a compiler does not hold: layers, generated pages and tables, where the outside is touched.
 
 #![allow(
     clippy::expect_used,

@@ -228,10 +228,11 @@ impl Evidence<'_> {
     }
 }
 
-/// The summary of an image that comes back as it was, because nothing can be done with it.
-pub fn kept(name: Option<&ImageReference>, platform: &Platform, why: &str) -> String {
+/// The summary of an image that comes back as it was because nothing can be done with it, and the same as Markdown.
+pub fn kept(name: Option<&ImageReference>, platform: &Platform, why: &str) -> (String, String) {
     let name = name.map_or_else(|| "image".to_owned(), ImageReference::familiar);
-    printable(&format!("{name} ({platform}) is unchanged: {why}\n"))
+    let text = printable(&format!("{name} ({platform}) is unchanged: {why}"));
+    (format!("{text}\n"), format!("{}\n", code(&text)))
 }
 
 /// The demands that could have been met, as failures or warnings; one for each package and reason.

@@ -103,15 +103,13 @@ pub(super) fn single_reference(response: pb::SolveResponse) -> Result<Ref, Gatew
 pub(super) fn built(response: pb::SolveResponse) -> Result<Built, GatewayError> {
     let result = response.result.unwrap_or_default();
     let trees = match result.result {
-        None => BTreeMap::from([(String::new(), None)]),
-        Some(pb::result::Result::Ref(reference)) => {
-            BTreeMap::from([(String::new(), solved_tree(reference)?)])
+        None => Trees::None,
+        Some(pb::result::Result::Ref(reference)) => Trees::Single(solved_tree(reference)?),
+        Some(pb::result::Result::Refs(references)) => {
+            let trees = references.refs.into_iter();
+            let trees = trees.map(|(platform, tree)| Ok((platform, solved_tree(tree)?)));
+            Trees::Index(trees.collect::<Result<_, GatewayError>>()?)
         }
-        Some(pb::result::Result::Refs(references)) => references
-            .refs
-            .into_iter()
-            .map(|(platform, reference)| Ok((platform, solved_tree(reference)?)))
-            .collect::<Result<_, GatewayError>>()?,
     };
     Ok(Built { trees, metadata: result.metadata })
 }
@@ -126,7 +124,7 @@ fn solved_tree(reference: pb::Ref) -> Result<Option<SolvedTree>, GatewayError> {
 }
 
 /// What a build ends with, for the daemon.
-pub(super) fn result(trees: Trees, metadata: BTreeMap<String, Bytes>) -> pb::Result {
+pub(super) fn result(trees: Trees<Ref>, metadata: BTreeMap<String, Bytes>) -> pb::Result {
     // An empty value of a map would not be sent, and the daemon reads one without checking that it is there.
     let reference = |tree: Option<Ref>| pb::Ref {
         id: tree.map_or_else(String::new, |tree| tree.0),

@@ -63,21 +63,22 @@ pub struct SolvedTree {
 /// What another frontend has answered.
 #[derive(Clone, Debug, Default)]
 pub struct Built {
-    /// The trees by the platforms' names, an empty name for the only one; nothing is an empty tree.
-    pub trees: BTreeMap<String, Option<SolvedTree>>,
+    /// The trees.
+    pub trees: Trees<SolvedTree>,
     /// What it says of them.
     pub metadata: BTreeMap<String, Bytes>,
 }
 
 /// The tree or trees of a result; nothing is an empty tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trees {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trees<Tree> {
     /// None at all: it is an answer to a question.
+    #[default]
     None,
     /// One.
-    Single(Option<Ref>),
+    Single(Option<Tree>),
     /// By the platforms' names.
-    Index(BTreeMap<String, Option<Ref>>),
+    Index(BTreeMap<String, Option<Tree>>),
 }
 
 /// Where an image comes from.

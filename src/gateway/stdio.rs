@@ -65,7 +65,7 @@ pub enum Answer {
     /// A result.
     Result {
         /// Its trees.
-        trees: Trees,
+        trees: Trees<Ref>,
         /// What exporters and the client read.
         metadata: BTreeMap<String, Bytes>,
     },

@@ -40,11 +40,11 @@ pub struct Fetch<'a> {
     /// What to do.
     pub task: &'a FetchTask,
     /// Name of the cache of the packages that apt downloads: distro, release, architecture.
-    pub cache: String,
+    pub cache: &'a str,
     /// Text whose change makes an earlier result stale.
     pub freshness: String,
     /// The line in the progress output.
-    pub name: String,
+    pub name: &'a str,
 }
 
 /// The program search path inside every step, since an image's own may be anything.
@@ -72,11 +72,11 @@ impl Steps<'_> {
         ];
         if fetch.task.manager == Manager::Apt {
             // Private, so that a fleet's builds do not wait for each other.
-            let kind = self.cache(&fetch.cache, Sharing::Private);
+            let kind = self.cache(fetch.cache, Sharing::Private);
             mounts.push(mount(path::CACHE, kind));
         }
         let freshness = ("SUTURE_FRESHNESS".to_owned(), fetch.freshness.clone());
-        let (network, name) = (self.request.network, &fetch.name);
+        let (network, name) = (self.request.network, fetch.name);
         let (executed, note) = self.exec(self.root, &task, mounts, network, vec![freshness], name);
         Some(Step { output: executed.output(path::OUT)?, note })
     }

@@ -167,6 +167,11 @@ pub enum Target {
 }
 
 impl Target {
+    /// Whether it only tells what would be done: then nothing that is amiss fails the build.
+    pub fn is_question(self) -> bool {
+        matches!(self, Self::Plan | Self::Check)
+    }
+
     /// Every target that has a name, with its meaning.
     pub const TABLE: &'static [(Self, &'static str, &'static str)] = &[
         (Self::Image, "image", "the patched image"),
@@ -320,6 +325,13 @@ pub struct Problem {
     pub hint: Option<String>,
     /// Line of the build file, if it is there.
     pub line: Option<usize>,
+}
+
+impl Problem {
+    /// A problem with nothing to be done about it, and of no line in particular.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None, line: None }
+    }
 }
 
 /// A request that was understood, and what the user should know about it.

@@ -163,8 +163,7 @@ impl<'a> Reader<'a> {
             }
         };
         if let Some(dockerfile) = build_file.dockerfile() {
-            // A plain name that a Dockerfile declares is its own.
-            // But for the one that every part of a build goes by.
+            // A plain name that a Dockerfile declares is its own, but for the one that all of a build goes by.
             let is_ours = |name: &String| {
                 name.starts_with(option::PREFIX)
                     || name == "SOURCE_DATE_EPOCH"
@@ -246,8 +245,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let (message, hint) = unknown(name);
-            let line = Some(argument.line);
-            self.problems.push(Problem { code: Code::UnknownOption, message, hint, line });
+            self.problem(Code::UnknownOption, message, hint, Some(argument.line));
         }
         for key in self.environment.options.keys() {
             let Some(name) = key.strip_prefix("build-arg:") else { continue };
@@ -263,27 +261,17 @@ impl<'a> Reader<'a> {
                 if let Some(near) = near {
                     let message =
                         format!("build argument `{name}` is not used, did you mean `{near}`?");
-                    let code = Code::UnusedBuildArgument;
-                    self.notices.push(Problem { code, message, hint: None, line: None });
+                    self.notices.push(Problem::new(Code::UnusedBuildArgument, message));
                 }
                 continue;
             }
             if option::nearest(name).is_some() || name.starts_with(option::PREFIX) {
                 let (message, hint) = unknown(name);
-                self.problems.push(Problem {
-                    code: Code::UnknownOption,
-                    message,
-                    hint,
-                    line: None,
-                });
+                self.problem(Code::UnknownOption, message, hint, None);
             } else {
                 // Fleets pass one set of build arguments to all their builds.
-                self.notices.push(Problem {
-                    code: Code::UnusedBuildArgument,
-                    message: format!("build argument `{name}` is not used"),
-                    hint: None,
-                    line: None,
-                });
+                let message = format!("build argument `{name}` is not used");
+                self.notices.push(Problem::new(Code::UnusedBuildArgument, message));
             }
         }
     }
@@ -300,8 +288,7 @@ impl<'a> Reader<'a> {
                 found.push(format!("`{name}` has no effect after the first `FROM`: put it above"));
             }
         }
-        let code = Code::NoEffect;
-        let notice = |message| Problem { code, message, hint: None, line: None };
+        let notice = |message| Problem::new(Code::NoEffect, message);
         self.notices.extend(found.into_iter().map(notice));
     }
 
@@ -408,21 +395,17 @@ impl<'a> Reader<'a> {
         let Some(Given { value, line }) = self.given.get(&Key::Platform).cloned() else {
             return Platforms::Own;
         };
+        if let Some(listed) = self.environment.option("platform").filter(|it| *it != value) {
+            let message = format!("`PLATFORM={value}` and --platform={listed} exclude each other");
+            self.problem(Code::OptionValue, message, None, line);
+        }
         if value == "all" {
-            if let Some(listed) = self.environment.option("platform").filter(|it| *it != "all") {
-                let message = format!("`PLATFORM=all` and --platform={listed} exclude each other");
-                self.problem(Code::OptionValue, message, None, line);
-            }
             if self.build_file.dockerfile().is_some() {
                 let message = "`PLATFORM=all` is for an image that exists, not for a Dockerfile";
                 let hint = "name the platforms: --platform linux/amd64,linux/arm64";
                 self.problem(Code::OptionValue, message.to_owned(), Some(hint.to_owned()), line);
             }
             return Platforms::All;
-        }
-        if let Some(listed) = self.environment.option("platform").filter(|it| *it != value) {
-            let message = format!("`PLATFORM={value}` and --platform={listed} exclude each other");
-            self.problem(Code::OptionValue, message, None, line);
         }
         let mut platforms: Vec<Platform> = Vec::new();
         for text in value.split(',').map(str::trim).filter(|text| !text.is_empty()) {
@@ -448,22 +431,39 @@ impl<'a> Reader<'a> {
         is_true(given)
     }
 
+    /// What `--target` names; stages are named in any case.
+    fn asked_target(&self) -> String {
+        self.environment.option("target").unwrap_or_default().to_ascii_lowercase()
+    }
+
+    /// Whether this names a stage of the Dockerfile, or is the number of one.
+    fn is_stage(&self, asked: &str) -> bool {
+        let dockerfile = self.build_file.dockerfile();
+        dockerfile.is_some_and(|it| {
+            it.stages.iter().any(|stage| stage == asked) || asked.parse::<usize>().is_ok()
+        })
+    }
+
+    /// The target of ours that `--target` names; a stage of that name comes first.
+    fn own_target(&self) -> Option<Target> {
+        let asked = self.asked_target();
+        Target::named(&asked).filter(|_| !self.is_stage(&asked))
+    }
+
     fn target(&mut self) -> Target {
-        let stages = self.build_file.dockerfile().map(|it| it.stages.as_slice());
-        let asked = self.environment.option("target").unwrap_or_default().to_ascii_lowercase();
-        let is_stage = |stage: &String| *stage == asked || asked.parse::<usize>().is_ok();
         let words: Vec<(&str, Target)> =
             Target::TABLE.iter().map(|(target, name, _)| (*name, *target)).collect();
         let output = self.choice(Key::Output, &words, Target::Image);
-        if asked.is_empty() || stages.is_some_and(|stages| stages.iter().any(is_stage)) {
-            return output;
-        }
-        if let Some(target) = Target::named(&asked) {
+        let asked = self.asked_target();
+        if let Some(target) = self.own_target() {
             return target;
         }
+        if asked.is_empty() || self.is_stage(&asked) {
+            return output;
+        }
         let ours = Target::TABLE.iter().map(|(_, name, _)| *name);
-        let names = stages.unwrap_or_default().iter().map(String::as_str);
-        let named = names.filter(|name| name.parse::<usize>().is_err());
+        let stages = self.build_file.dockerfile().into_iter().flat_map(|it| &it.stages);
+        let named = stages.map(String::as_str).filter(|name| name.parse::<usize>().is_err());
         let mut known: Vec<&str> = Vec::new();
         for name in ours.chain(named) {
             if !known.contains(&name) {
@@ -593,12 +593,7 @@ impl<'a> Reader<'a> {
         for sbom in ["attest:sbom", "build-arg:BUILDKIT_ATTEST_SBOM"] {
             options.remove(sbom);
         }
-        let own_targets = Target::named(options.get("target").map_or("", String::as_str));
-        let stages = self.build_file.dockerfile().map(|it| it.stages.as_slice());
-        if let Some(target) = own_targets
-            && let Some((_, name, _)) = Target::TABLE.iter().find(|(known, ..)| *known == target)
-            && !stages.unwrap_or_default().iter().any(|stage| stage == name)
-        {
+        if self.own_target().is_some() {
             options.remove("target");
         }
         // What our own names set applies to the Dockerfile, too.

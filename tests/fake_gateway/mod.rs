@@ -16,7 +16,7 @@ use prost::Message as _;
 use suture::digest::Digest;
 use suture::gateway::{
     Built, Daemon, EngineStatus, FileKind, FileStat, Gateway, GatewayError, ImageSource, Ref,
-    ResolvedImage, SolvedTree, Warning,
+    ResolvedImage, SolvedTree, Trees, Warning,
 };
 use suture::ignore::IgnoreFile;
 use suture::llb::capability::Capabilities;
@@ -712,6 +712,7 @@ impl Gateway for FakeGateway<'_> {
         let single = [String::new()];
         let ids = if file.platforms.is_empty() { &single[..] } else { &file.platforms };
         let mut built = Built::default();
+        let mut trees = BTreeMap::new();
         let mut platforms = Vec::new();
         for id in ids {
             let platform: Platform =
@@ -726,8 +727,12 @@ impl Gateway for FakeGateway<'_> {
                 let output = self.process(&format!("Dockerfile{suffix}"));
                 Some(SolvedTree { reading: self.solve(&output).await?, output })
             };
-            built.trees.insert(id.clone(), tree);
+            trees.insert(id.clone(), tree);
         }
+        built.trees = match trees.remove("") {
+            Some(single) => Trees::Single(single),
+            None => Trees::Index(trees),
+        };
         let platforms = serde_json::json!({ "Platforms": platforms }).to_string();
         built.metadata.insert("refs.platforms".to_owned(), platforms.into());
         for (key, value) in &file.metadata {

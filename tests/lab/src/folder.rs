@@ -86,3 +86,13 @@ impl LabFolder {
 fn set_variable(name: &str) -> Option<PathBuf> {
     env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
+
+/// Makes an empty folder, whatever was there.
+pub fn empty(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove: {}", folder.display()))?;
+    }
+    fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make a folder: {}", folder.display()))
+}

@@ -12,7 +12,7 @@ use crate::debian_packages::{ARCHIVE_KEYRING, Archive};
 use crate::debian_root::DebianRoot;
 use crate::digest;
 use crate::engine::Engine;
-use crate::folder::LabFolder;
+use crate::folder::{LabFolder, empty};
 use crate::hermetic_packages::{
     AUTOMATIC, CHANGED_CONFIGURATION, HELD, INSTALLED_BESIDE, NOT_INSTALLED, Place, SECURITY_SUITE,
     SMALL_PACKAGES, STRIPPED, SUITE, UPDATES,
@@ -257,16 +257,6 @@ fn tamper(folder: &Path) -> Result<()> {
         fs::write(&path, bytes).with_context(|| format!("cannot write: {}", path.display()))?;
     }
     Ok(())
-}
-
-/// Makes an empty folder, whatever was there.
-fn empty(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)
-            .with_context(|| format!("cannot remove: {}", folder.display()))?;
-    }
-    fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make a folder: {}", folder.display()))
 }
 
 /// Copies a file.

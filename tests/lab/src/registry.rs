@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::debian_packages::PackageSet;
-use crate::folder::LabFolder;
+use crate::folder::{LabFolder, empty};
 use crate::service::{Service, Start};
 
 /// The address of the first registry, seen from the engine's network; fixed, because images are named
@@ -69,14 +69,4 @@ fn services(home: &Path) -> [Service<'_>; 2] {
 fn program(folder: &LabFolder, name: &str, arguments: Vec<OsString>) -> Result<Start> {
     let program = PROGRAMS.unpacked(folder)?.join("usr/bin").join(name);
     Ok(Start { program, arguments, environment: Vec::new() })
-}
-
-/// Makes sure that a folder is there and has nothing in it.
-fn empty(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)
-            .with_context(|| format!("cannot remove: {}", folder.display()))?;
-    }
-    fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make a folder: {}", folder.display()))
 }

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::folder::empty;
 use crate::rpm_package::{self, File, Kind, Package, Version};
 use crate::rpm_small_packages::SmallPackage;
-use crate::rpm_tools::{RpmTools, empty};
+use crate::rpm_tools::RpmTools;
 use crate::rpm_worlds::World;
 
 /// What one run of rpmbuild makes.

@@ -17,9 +17,8 @@ use flate2::write::GzEncoder;
 
 use crate::debian_packages::Archive;
 use crate::digest;
-use crate::folder::LabFolder;
+use crate::folder::{LabFolder, empty};
 use crate::rpm_repository::ARCHITECTURE;
-use crate::rpm_tools::empty;
 use crate::rpm_worlds::World;
 use crate::signing_key::SigningKey;
 

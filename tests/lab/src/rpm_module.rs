@@ -9,14 +9,14 @@ use anyhow::{Context, Result};
 use crate::build_context::BuildContext;
 use crate::digest;
 use crate::engine::Engine;
-use crate::folder::LabFolder;
+use crate::folder::{LabFolder, empty};
 use crate::rpm_batch::{Batch, write};
 use crate::rpm_content::KEY;
 use crate::rpm_image::RpmImage;
 use crate::rpm_package::Architecture;
 use crate::rpm_repository::ARCHITECTURE;
 use crate::rpm_small_packages::{Place, SmallPackage};
-use crate::rpm_tools::{RpmTools, empty};
+use crate::rpm_tools::RpmTools;
 use crate::rpm_worlds::ALMALINUX;
 use crate::signing_key::SigningKey;
 

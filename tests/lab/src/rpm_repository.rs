@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::folder::empty;
 use crate::rpm_package::Package;
 use crate::rpm_small_packages::CONFLICTING;
-use crate::rpm_tools::{RpmTools, empty};
+use crate::rpm_tools::RpmTools;
 use crate::signing_key::SigningKey;
 
 /// The folder of packages in each repository.

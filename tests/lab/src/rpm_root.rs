@@ -8,14 +8,14 @@ use anyhow::{Context, Result};
 
 use crate::debian_root;
 use crate::digest;
-use crate::folder::LabFolder;
+use crate::folder::{LabFolder, empty};
 use crate::program;
 use crate::rpm_batch::write;
 use crate::rpm_content::{batches, macros};
 use crate::rpm_package::Package;
 use crate::rpm_repository::{self, Packages};
 use crate::rpm_small_packages::{Place, SMALL_PACKAGES};
-use crate::rpm_tools::{RpmTools, empty};
+use crate::rpm_tools::RpmTools;
 use crate::rpm_worlds::{COMMON, Manager, World};
 use crate::signing_key::SigningKey;
 use crate::unpacked_system::UnpackedSystem;

@@ -2,12 +2,12 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::folder::LabFolder;
+use crate::folder::{LabFolder, empty};
 use crate::program;
 use crate::signing_key::{self, SigningKey};
 use crate::unpacked_system::UnpackedSystem;
@@ -195,14 +195,4 @@ impl RpmTools {
         let work = self.path("");
         fs::remove_dir_all(&work).with_context(|| format!("cannot remove: {}", work.display()))
     }
-}
-
-/// Makes an empty folder, whatever was there.
-pub fn empty(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)
-            .with_context(|| format!("cannot remove: {}", folder.display()))?;
-    }
-    fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make a folder: {}", folder.display()))
 }
